@@ -1,0 +1,181 @@
+"""The queue in Redis: admission, the bridge from the list, acknowledgement, depth.  The scripts are in lua/."""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import redis
+from redis.commands.core import Script
+
+from log_events.heartbeat import ProducerReport, Seen, WorkerHeartbeat
+from log_events.keys import GROUP, QueueKeys
+from log_events.wire import WIRE_VERSION
+
+SCRIPTS_FOLDER = Path(__file__).parent / "lua"
+DEFAULT_MAX_BYTES = 512 * 1024 * 1024
+"""What the stream may hold unless LOGS_QUEUE_MAX_BYTES says otherwise, in bytes."""
+FORGET_AFTER_MS = 3_600_000
+"""A worker or producer that has been silent for so long is no longer listed."""
+
+Report = TypeVar("Report", WorkerHeartbeat, ProducerReport)
+
+
+class QueueFullError(Exception):
+    """The stream or Redis's memory is full: nothing was taken; keep the frame and try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """An entry whose events are committed."""
+
+    entry_id: bytes
+    events: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bridged:
+    """What one call carried from the list into the stream."""
+
+    events: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """What waits, both doors together."""
+
+    list_type: str
+    """``list`` or ``none``; anything else means that somebody took the key for something else."""
+    list_events: int
+    stream_entries: int
+    stream_events: int
+    stream_bytes: int
+    in_flight_entries: int
+    oldest_age_seconds: float | None
+    """Age of the oldest entry of the stream; None where it is empty."""
+
+    @property
+    def events(self) -> int:
+        """Events not yet written, in the list and in the stream."""
+        return self.list_events + self.stream_events
+
+
+class EventQueue:
+    """
+    The scripts of one queue over one client.
+
+    Args:
+        client: Made with ``decode_responses=False``; its time-outs and retries are the caller's choice.
+    """
+
+    def __init__(self, client: redis.Redis, keys: QueueKeys | None = None) -> None:
+        self.client = client
+        self.keys = keys or QueueKeys()
+        self._admit = self._script("admit")
+        self._bridge = self._script("bridge")
+        self._acknowledge = self._script("acknowledge")
+        self._ensure_group = self._script("ensure_group")
+        self._depth = self._script("depth")
+        self._report = self._script("report")
+        self._reports = self._script("reports")
+
+    def _script(self, name: str) -> Script:
+        return self.client.register_script((SCRIPTS_FOLDER / f"{name}.lua").read_text())
+
+    def admit(self, frame: bytes, events: int, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+        """
+        Put one frame of *events* events into the stream; return its entry id.
+
+        Raises:
+            QueueFullError: Nothing was taken; keep the frame and try again.
+            redis.RedisError: Redis is away; whether the frame was taken is unknown.
+        """
+        keys = (self.keys.stream, self.keys.events, self.keys.bytes)
+        with _full_is_queue_full():
+            return bytes(self._admit(keys=keys, args=(max_bytes, WIRE_VERSION, events, frame)))
+
+    def bridge(self, *, max_events: int, max_entry_bytes: int, max_bytes: int = DEFAULT_MAX_BYTES) -> Bridged:
+        """
+        Carry the oldest events of the list into one entry of the stream, unless the stream is full.
+
+        Raises:
+            QueueFullError: Redis is out of memory; the events are still in the list.
+            redis.ResponseError: A key holds another type; the message begins with NOTLIST or NOTSTREAM.
+        """
+        keys = (self.keys.list, self.keys.stream, self.keys.events, self.keys.bytes, self.keys.generation)
+        with _full_is_queue_full():
+            carried, left = self._bridge(keys=keys, args=(max_events, max_entry_bytes, max_bytes, secrets.token_hex(8)))
+        return Bridged(events=int(carried), left=int(left))
+
+    def acknowledge(self, entries: Iterable[Acknowledgement]) -> int:
+        """Acknowledge and delete committed entries; return how many were still there."""
+        args: list[Any] = [GROUP]
+        for entry in entries:
+            args += (entry.entry_id, entry.events, entry.bytes)
+        return int(self._acknowledge(keys=(self.keys.stream, self.keys.events, self.keys.bytes), args=args))
+
+    def ensure_group(self) -> bool:
+        """Create stream and group unless they are there; True if they had to be created."""
+        return bool(self._ensure_group(keys=(self.keys.stream, f"{self.keys.stream}:scratch"), args=(GROUP,)))
+
+    def depth(self) -> QueueDepth:
+        """What the queue holds now, in one round trip."""
+        keys = (self.keys.list, self.keys.stream, self.keys.events, self.keys.bytes)
+        kind, listed, entries, events, held, in_flight, age_ms = self._depth(keys=keys, args=(GROUP,))
+        return QueueDepth(
+            list_type=kind.decode(),
+            list_events=int(listed),
+            stream_entries=int(entries),
+            stream_events=int(events),
+            stream_bytes=int(held),
+            in_flight_entries=int(in_flight),
+            oldest_age_seconds=None if int(age_ms) < 0 else int(age_ms) / 1000,
+        )
+
+    def beat(self, heartbeat: WorkerHeartbeat) -> None:
+        """Note a worker's heartbeat; works on a full Redis."""
+        self._report(keys=(self.keys.workers,), args=_said(heartbeat))
+
+    def report(self, report: ProducerReport) -> None:
+        """Note a producer's report; works on a full Redis."""
+        self._report(keys=(self.keys.producers,), args=_said(report))
+
+    def forget_worker(self, name: str) -> None:
+        """Take a worker that left in good order off the list."""
+        self.client.hdel(self.keys.workers, name)
+
+    def heartbeats(self) -> list[Seen[WorkerHeartbeat]]:
+        """The last heartbeat of each worker of the last hour."""
+        return self._seen(self.keys.workers, WorkerHeartbeat)
+
+    def producer_reports(self) -> list[Seen[ProducerReport]]:
+        """The last report of each producer of the last hour."""
+        return self._seen(self.keys.producers, ProducerReport)
+
+    def _seen(self, key: str, report_type: type[Report]) -> list[Seen[Report]]:
+        now_ms, *pairs = self._reports(keys=(key,))
+        seen = []
+        for value in pairs[1::2]:
+            said_ms, _, text = value.partition(b" ")
+            report = msgspec.json.decode(text, type=report_type)
+            seen.append(Seen(report=report, age_seconds=max(0, int(now_ms) - int(said_ms)) / 1000))
+        return seen
+
+
+@contextmanager
+def _full_is_queue_full() -> Iterator[None]:
+    try:
+        yield
+    except redis.ResponseError as exc:
+        if isinstance(exc, redis.exceptions.OutOfMemoryError) or str(exc).startswith(("QFULL", "OOM")):
+            raise QueueFullError(str(exc)) from exc
+        raise
+
+
+def _said(report: WorkerHeartbeat | ProducerReport) -> tuple[str, bytes, int]:
+    return report.name, msgspec.json.encode(report), FORGET_AFTER_MS

@@ -1,0 +1,33 @@
+-- Carry events from the list into the stream, oldest first, many in one entry: none is ever in neither.
+-- KEYS: list, stream, events, bytes, generation.
+-- ARGV: most events, most bytes an entry, most bytes the stream may hold, a fresh generation.
+-- Returns: events carried, events left in the list.
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'none' then return {0, 0} end
+if kind ~= 'list' then return redis.error_reply('NOTLIST ' .. KEYS[1] .. ' is a ' .. kind) end
+local stream = redis.call('TYPE', KEYS[2]).ok
+if stream ~= 'none' and stream ~= 'stream' then return redis.error_reply('NOTSTREAM ' .. KEYS[2] .. ' is a ' .. stream) end
+if tonumber(redis.call('GET', KEYS[4]) or '0') >= tonumber(ARGV[3]) then return {0, redis.call('LLEN', KEYS[1])} end
+
+local taken, size = {}, 0
+while #taken < tonumber(ARGV[1]) and size < tonumber(ARGV[2]) do
+  local value = redis.call('RPOP', KEYS[1])
+  if not value then break end
+  taken[#taken + 1] = value
+  size = size + #value
+end
+-- Only now, after a first write, does a full server let the script write more.
+redis.call('SET', KEYS[5], ARGV[4], 'NX')
+local fields = {'src', 'list', 'n', #taken, 'g', redis.call('GET', KEYS[5])}
+for index, value in ipairs(taken) do
+  fields[#fields + 1] = index - 1
+  fields[#fields + 1] = value
+end
+local added = redis.pcall('XADD', KEYS[2], '*', unpack(fields))
+if type(added) == 'table' and added.err then
+  for index = #taken, 1, -1 do redis.call('RPUSH', KEYS[1], taken[index]) end
+  return redis.error_reply(added.err)
+end
+redis.call('INCRBY', KEYS[3], #taken)
+redis.call('INCRBY', KEYS[4], size)
+return {#taken, redis.call('LLEN', KEYS[1])}
