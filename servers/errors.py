@@ -1,0 +1,19 @@
+"""
+The errors of servers/, as a tree.
+
+ServerError
+├── BinaryNotFoundError
+└── ServerStartError
+"""
+
+
+class ServerError(Exception):
+    """Root of all errors of this package.  Never raised directly."""
+
+
+class BinaryNotFoundError(ServerError):
+    """No server program is installed; the message names the package that brings one."""
+
+
+class ServerStartError(ServerError):
+    """A server did not come up; its data are untouched and the message ends with its last log lines."""

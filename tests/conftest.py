@@ -1,0 +1,3 @@
+"""Fixtures for all tests, by subject in tests/fixtures/."""
+
+pytest_plugins = ["tests.fixtures.servers"]
