@@ -1,10 +1,11 @@
 """The ``llm_log`` event.  Table: logs_db/models/llm_log.py.  API: api/routes/logs.py."""
 
-from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+
+from log_events.columns import Count, JsonText, Text, Text16, Text20, Text32, Text50, Text100, Text255, Time
 
 
 class LlmLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -15,34 +16,33 @@ class LlmLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """
 
     id: UUID
-    created_at: datetime
-    provider: str
-    model: str
-    operation: str | None = None
-    prompt: str | None = None
-    response: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    cost_usd: Decimal | None = None
-    latency_ms: int | None = None
-    status: str = "success"
-    error_type: str | None = None
-    error_message: str | None = None
+    created_at: Time
+    provider: Text50
+    model: Text100
+    operation: Text50 | None
+    prompt: Text | None
+    response: Text | None
+    prompt_tokens: Count | None
+    completion_tokens: Count | None
+    total_tokens: Count | None
+    cost_usd: Decimal | None
+    latency_ms: Count | None
+    status: Text20
+    error_type: Text255 | None = None
+    error_message: Text | None = None
     user_id: UUID | None = None
     company_id: UUID | None = None
-    request_id: str | None = None
-    extra_data: str | None = None
-    """JSON text of an object: encoded once, by the producer, and copied into jsonb as it is."""
-    trace_id: str | None = None
-    span_id: str | None = None
-    service: str | None = None
-    host: str | None = None
-    session_id: str | None = None
-    response_model: str | None = None
-    cached_prompt_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    time_to_first_token_ms: int | None = None
-    finish_reason: str | None = None
+    request_id: Text100 | None = None
+    extra_data: JsonText | None = None
+    trace_id: Text32 | None = None
+    span_id: Text16 | None = None
+    service: Text100 | None = None
+    host: Text255 | None = None
+    session_id: Text100 | None = None
+    response_model: Text100 | None = None
+    cached_prompt_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+    time_to_first_token_ms: Count | None = None
+    finish_reason: Text50 | None = None
     streamed: bool | None = None

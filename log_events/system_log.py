@@ -1,9 +1,10 @@
 """The ``system_log`` event.  Table: logs_db/models/system_log.py.  API: api/routes/logs.py."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
+
+from log_events.columns import JsonText, Level, Text, Text16, Text32, Text100, Text255, Time
 
 
 class SystemLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -14,19 +15,18 @@ class SystemLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """
 
     id: UUID
-    created_at: datetime
-    level: str
-    component: str
-    message: str
-    error_type: str | None = None
-    error_message: str | None = None
-    stack_trace: str | None = None
+    created_at: Time
+    level: Level
+    component: Text100
+    message: Text
+    error_type: Text255 | None = None
+    error_message: Text | None = None
+    stack_trace: Text | None = None
     user_id: UUID | None = None
     company_id: UUID | None = None
-    request_id: str | None = None
-    extra_data: str | None = None
-    """JSON text of an object: encoded once, by the producer, and copied into jsonb as it is."""
-    trace_id: str | None = None
-    span_id: str | None = None
-    service: str | None = None
-    host: str | None = None
+    request_id: Text100 | None = None
+    extra_data: JsonText | None = None
+    trace_id: Text32 | None = None
+    span_id: Text16 | None = None
+    service: Text100 | None = None
+    host: Text255 | None = None
