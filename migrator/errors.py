@@ -1,0 +1,49 @@
+"""
+Errors that a caller of this package meets.
+
+MigratorError
+ ├─ TemporaryError            trying again later may succeed (exit code 75)
+ │   ├─ LockLostError         the migration lock is no longer ours
+ │   └─ VersionMovedError     somebody else moved the version row
+ └─ PermanentError            trying again will not help (exit code 70)
+     ├─ EnvironmentFilesError the environment's own files are incomplete
+     └─ DataLossRefusedError  a downgrade would lose data and nobody consented
+"""
+
+
+class MigratorError(Exception):
+    """
+    Superclass of all errors of this package.
+
+    Never raised directly. `exit_code` is what a process that gives up because of it should exit with.
+    """
+
+    exit_code = 70
+
+
+class TemporaryError(MigratorError):
+    """Trying again later may succeed; nothing was left half done."""
+
+    exit_code = 75
+
+
+class LockLostError(TemporaryError):
+    """The migration lock is no longer held by the connection that took it; no further revision was begun."""
+
+
+class VersionMovedError(TemporaryError):
+    """The version row is not what this run had read; nothing was changed, read it again."""
+
+
+class PermanentError(MigratorError):
+    """Trying again will not help: somebody has to change something first."""
+
+    exit_code = 70
+
+
+class EnvironmentFilesError(PermanentError):
+    """The files of a migration environment are missing or contradict each other."""
+
+
+class DataLossRefusedError(PermanentError):
+    """A downgrade that would lose data was refused, because nobody consented to it."""

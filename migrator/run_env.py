@@ -1,0 +1,199 @@
+"""The whole of an `env.py`: how Alembic reaches the database, what protects it, what autogenerate looks at."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from logging.config import fileConfig
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from alembic import context
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, text
+
+from migrator.bookkeeping import SCHEMA
+from migrator.budgets import Budgets
+from migrator.connections import migration_engine
+from migrator.errors import MigratorError, PermanentError
+from migrator.lock import MigrationLock
+from migrator.revisions import RevisionGuard
+from migrator.urls import checked_postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alembic.config import Config
+    from sqlalchemy import MetaData
+
+    from migrator.environment import Environment
+    from migrator.lock import LockProof
+
+logger = logging.getLogger(__name__)
+
+_FOREIGN = """
+SELECT c.relname FROM pg_catalog.pg_class c
+WHERE c.relname = ANY(%s) AND c.relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(c.oid)
+"""
+_CHILDREN = text("""
+SELECT c.relname FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+WHERE c.relkind IN ('r', 'p', 'f')
+""")
+
+
+def run_env(environment: Environment, target_metadata: MetaData) -> None:
+    """
+    Run whatever Alembic command is under way for *environment*; all that its env.py has to call.
+
+    Reads from the configuration's attributes, all optional: `url` (else the environment's variables), `connection`
+    (an Engine or a Connection to use instead), `migration_lock` (a LockProof that the lock is held; else it is
+    taken here), `budgets`, `application_name`.
+
+    Raises:
+        MigratorError: It was refused or given up; under the alembic command a CommandError with the same sentence.
+    """
+    config = context.config
+    by_command = getattr(config.cmd_opts, "cmd", None) is not None
+    if by_command and config.config_file_name and config.file_config.has_section("loggers"):
+        fileConfig(config.config_file_name, disable_existing_loggers=False)
+    try:
+        if context.is_offline_mode():
+            _run_offline(environment, target_metadata)
+        else:
+            _run_online(environment, target_metadata, config)
+    except MigratorError as error:
+        if by_command:
+            raise CommandError(str(error)) from error
+        raise
+
+
+def _run_offline(environment: Environment, target_metadata: MetaData) -> None:
+    guard = RevisionGuard(environment.version_table, Budgets().lock_timeout_seconds)
+    _configure(environment, target_metadata, guard, dialect_name="postgresql", literal_binds=True)
+    guard.watch(context.get_context(), None)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _run_online(environment: Environment, target_metadata: MetaData, config: Config) -> None:
+    budgets: Budgets = config.attributes.get("budgets") or Budgets()
+    guard = RevisionGuard(environment.version_table, budgets.lock_timeout_seconds)
+    with _connection(environment, config, budgets) as connection:
+        if connection.in_transaction():
+            logger.warning(
+                "the caller's open transaction is used as it is; what runs is kept only if the caller commits it",
+                extra={"event": "transaction_joined", "environment": environment.name},
+            )
+        _configure(
+            environment,
+            target_metadata,
+            guard,
+            connection=connection,
+            compare_type=True,
+            compare_server_default=True,
+            include_schemas=any(table.schema for table in target_metadata.tables.values()),
+            include_name=_reflected_names(),
+        )
+        with _lock(environment, config, connection.engine, budgets) as proof:
+            guard.watch(context.get_context(), proof)
+            with context.begin_transaction():
+                context.run_migrations()
+
+
+def _configure(
+    environment: Environment,
+    target_metadata: MetaData,
+    guard: RevisionGuard,
+    **options: Any,  # noqa: ANN401 - whatever Alembic's configure takes
+) -> None:
+    context.configure(
+        target_metadata=target_metadata,
+        version_table=environment.version_table,
+        transaction_per_migration=True,
+        on_version_apply=guard.applied,
+        **options,
+    )
+
+
+@contextmanager
+def _connection(environment: Environment, config: Config, budgets: Budgets) -> Iterator[Connection]:
+    given = config.attributes.get("connection")
+    if isinstance(given, Connection):
+        yield given
+    elif given is not None:
+        # An Engine, or what stands in for one: pytest-alembic passes both.
+        with given.connect() as connection:
+            yield connection
+    else:
+        settings = {
+            "lock_timeout": f"{int(budgets.lock_timeout_seconds * 1000)}ms",
+            "statement_timeout": "0",
+            "idle_in_transaction_session_timeout": "0",
+        }
+        name = config.attributes.get("application_name") or f"migrator:{environment.name}"
+        engine = migration_engine(_url(environment, config), application_name=name, settings=settings)
+        with engine.connect() as own:
+            yield own
+
+
+def _url(environment: Environment, config: Config) -> str:
+    url = config.attributes.get("url") or environment.url_from_variables()
+    names = " or ".join(environment.url_variables)
+    if not url:
+        raise PermanentError(f"No URL for the {environment.name} database. Set {names}.")
+    try:
+        return checked_postgres_url(url)
+    except ValueError as error:
+        raise PermanentError(f"The URL of the {environment.name} database ({names}) {error}.") from None
+
+
+@contextmanager
+def _lock(environment: Environment, config: Config, engine: Engine, budgets: Budgets) -> Iterator[LockProof | None]:
+    """Hold the lock on a connection of its own, made like the given engine's, unless the caller holds it."""
+    pool = engine.pool.recreate()
+    pooled = pool.connect()
+    try:
+        connection = pooled.driver_connection
+        if not isinstance(connection, psycopg.Connection):
+            raise PermanentError(f"Migrations need psycopg 3, but the engine given uses {type(connection).__module__}.")
+        _refuse_foreign(environment, connection)
+        given: LockProof | None = config.attributes.get("migration_lock")
+        if given is not None or context.get_context().opts.get("dont_mutate"):
+            yield given
+        else:
+            with MigrationLock(connection, environment) as lock:
+                lock.take(budgets.peer_seconds)
+                yield lock.proof
+    finally:
+        pooled.close()
+        pool.dispose()
+
+
+def _refuse_foreign(environment: Environment, connection: psycopg.Connection) -> None:
+    row = connection.execute(_FOREIGN, (list(environment.foreign_version_tables),)).fetchone()
+    connection.rollback()
+    if row is not None:
+        raise PermanentError(
+            f"This database carries {row[0]}, the version table of another environment; the {environment.name} "
+            f"environment keeps its revision in {environment.version_table}. Nothing was changed. Check the URL."
+        )
+
+
+def _reflected_names() -> Callable[[str | None, str, Any], bool]:
+    """Tell autogenerate to leave out partitions, which come and go, and this package's own schema."""
+    children: set[str] = set()
+    looked = False
+
+    def include_name(name: str | None, type_: str, _: object) -> bool:
+        nonlocal looked
+        if type_ == "schema":
+            return name != SCHEMA
+        if type_ != "table":
+            return True
+        connection = context.get_context().connection
+        if not looked and connection is not None:
+            children.update(connection.scalars(_CHILDREN))
+            looked = True
+        return name not in children
+
+    return include_name
