@@ -3,6 +3,7 @@ The errors of servers/, as a tree.
 
 ServerError
 ├── BinaryNotFoundError
+├── FolderInUseError
 └── ServerStartError
 """
 
@@ -13,6 +14,10 @@ class ServerError(Exception):
 
 class BinaryNotFoundError(ServerError):
     """No server program is installed; the message names the package that brings one."""
+
+
+class FolderInUseError(ServerError):
+    """Another process works on the same folder; nothing was touched."""
 
 
 class ServerStartError(ServerError):

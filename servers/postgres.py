@@ -17,6 +17,7 @@ from servers.binaries import PostgresBinaries, all_binaries, find_binaries
 from servers.child import give_to, start_child, stop_child, unprivileged_identity
 from servers.cluster import make_data
 from servers.errors import ServerStartError
+from servers.folder_lock import FolderLock
 from servers.leftovers import log_since, stop_leftover
 from servers.passwords import kept_passwords
 from servers.ports import LOOPBACK, free_port
@@ -26,6 +27,7 @@ __all__ = ["PostgresBinaries", "PostgresServer", "all_binaries", "find_binaries"
 APPLICATION_ROLE = "headhunter"
 SUPERUSER = "postgres"
 START_SECONDS = 60.0
+_PASSING_SECONDS = 15.0
 _POLL_SECONDS = 0.01
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 _THROW_AWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -56,6 +58,7 @@ class PostgresServer:
     binaries: PostgresBinaries
     port: int
     _passwords: dict[str, str] = field(repr=False)
+    _lock: FolderLock = field(repr=False)
     process: subprocess.Popen[bytes] = field(init=False, repr=False)
 
     @classmethod
@@ -77,18 +80,25 @@ class PostgresServer:
 
         Raises:
             BinaryNotFoundError: No PostgreSQL is installed.
+            FolderInUseError: A server runs on *folder*, started by another process or by this one.
             ServerStartError: It did not come up; the data are untouched.
         """
         binaries = binaries or find_binaries()
         folder = folder.resolve()
+        all_settings = _all_settings(durable=durable, settings=settings)
         give_to(folder, unprivileged_identity())
-        passwords = kept_passwords(folder / "passwords.json", (SUPERUSER, APPLICATION_ROLE))
-        if not (folder / "data").exists():
-            make_data(folder, binaries, SUPERUSER, passwords[SUPERUSER], durable=durable)
-        stop_leftover(folder / "data" / "postmaster.pid", str(folder / "data"), signal.SIGQUIT)
-        server = cls(folder, binaries, port or free_port(), passwords)
-        _launch(server, _all_settings(durable=durable, settings=settings), port_is_free_choice=port is None)
-        server.create_role()
+        lock = FolderLock.acquire(folder / "lock")
+        try:
+            passwords = kept_passwords(folder / "passwords.json", (SUPERUSER, APPLICATION_ROLE))
+            if not (folder / "data").exists():
+                make_data(folder, binaries, SUPERUSER, passwords[SUPERUSER], durable=durable)
+            stop_leftover(folder / "data" / "postmaster.pid", str(folder / "data"), signal.SIGQUIT)
+            server = cls(folder, binaries, port or free_port(), passwords, lock)
+            _launch(server, all_settings, port_is_free_choice=port is None)
+            server.create_role()
+        except BaseException:
+            lock.release()
+            raise
         return server
 
     @property
@@ -137,6 +147,12 @@ class PostgresServer:
     def stop(self) -> None:
         """Shut down: sessions are ended, data are written, no recovery at the next start."""
         stop_child(self.process, signal.SIGINT, signal.SIGQUIT)
+        self._lock.release()
+
+    def kill(self) -> None:
+        """Let it die at once (SIGKILL), as with the machine's power; the next start recovers its data."""
+        stop_child(self.process)
+        self._lock.release()
 
     def __enter__(self) -> Self:
         """Return the running server."""
@@ -159,7 +175,7 @@ def _all_settings(*, durable: bool, settings: Mapping[str, str] | None) -> dict[
 def _launch(server: PostgresServer, settings: Mapping[str, str], *, port_is_free_choice: bool) -> None:
     """Start the postmaster of *server* and wait until it accepts connections."""
     log_path = server.folder / "server.log"
-    deadline = time.monotonic() + START_SECONDS
+    began = time.monotonic()
     while True:
         start = log_path.stat().st_size if log_path.exists() else 0
         options = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
@@ -169,12 +185,13 @@ def _launch(server: PostgresServer, settings: Mapping[str, str], *, port_is_free
             death_signal=signal.SIGQUIT,
             identity=unprivileged_identity(),
         )
-        if _accepts(server, deadline):
+        if _accepts(server, began + START_SECONDS):
             return
-        server.stop()
+        stop_child(server.process, signal.SIGQUIT)
         log = log_since(log_path, start)
         port_taken = port_is_free_choice and _PORT_TAKEN in log
-        if time.monotonic() > deadline or not (port_taken or any(text in log for text in _PASSING)):
+        passing = port_taken or any(text in log for text in _PASSING)
+        if not passing or time.monotonic() > began + _PASSING_SECONDS:
             raise ServerStartError(
                 f"PostgreSQL did not start in {server.folder}; its data are untouched. It said:\n{log}"
             )
@@ -190,7 +207,7 @@ def _accepts(server: PostgresServer, deadline: float) -> bool:
             psycopg.connect(server.superuser_url, connect_timeout=2).close()
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
-                server.stop()
+                stop_child(server.process, signal.SIGINT)
                 message = f"passwords.json in {server.folder} does not belong to the data beside it"
                 raise ServerStartError(f"{message}; restore both from the same backup") from error
             time.sleep(_POLL_SECONDS)

@@ -13,6 +13,7 @@ from typing import Self
 from servers.binaries import find_server_binary
 from servers.child import SAME_IDENTITY, give_to, start_child, stop_child
 from servers.errors import ServerStartError
+from servers.folder_lock import FolderLock
 from servers.leftovers import log_since, stop_leftover
 from servers.passwords import kept_passwords, write_private
 from servers.ports import LOOPBACK, free_port
@@ -37,6 +38,7 @@ class RedisServer:
     binary: Path
     port: int
     _password: str = field(repr=False)
+    _lock: FolderLock = field(repr=False)
     process: subprocess.Popen[bytes] = field(init=False, repr=False)
 
     @classmethod
@@ -58,15 +60,21 @@ class RedisServer:
 
         Raises:
             BinaryNotFoundError: No Valkey and no Redis is installed.
+            FolderInUseError: A server runs on *folder*, started by another process or by this one.
             ServerStartError: It did not come up; the data are untouched.
         """
         binary = binary or find_server_binary()
         folder = folder.resolve()
         give_to(folder, SAME_IDENTITY)
-        password = kept_passwords(folder / "passwords.json", ("default",))["default"]
-        stop_leftover(folder / "server.pid", str(folder / "server.conf"), signal.SIGTERM)
-        server = cls(folder, binary, port or free_port(), password)
-        _launch(server, durable=durable, maxmemory_bytes=maxmemory_bytes, port_is_free_choice=port is None)
+        lock = FolderLock.acquire(folder / "lock")
+        try:
+            password = kept_passwords(folder / "passwords.json", ("default",))["default"]
+            stop_leftover(folder / "server.pid", str(folder / "server.conf"), signal.SIGTERM)
+            server = cls(folder, binary, port or free_port(), password, lock)
+            _launch(server, durable=durable, maxmemory_bytes=maxmemory_bytes, port_is_free_choice=port is None)
+        except BaseException:
+            lock.release()
+            raise
         return server
 
     @property
@@ -77,6 +85,12 @@ class RedisServer:
     def stop(self) -> None:
         """Shut down; with durable data nothing answered is lost."""
         stop_child(self.process, signal.SIGTERM)
+        self._lock.release()
+
+    def kill(self) -> None:
+        """Let it die at once (SIGKILL), as with the machine's power; the next start recovers its data."""
+        stop_child(self.process)
+        self._lock.release()
 
     def __enter__(self) -> Self:
         """Return the running server."""
@@ -117,7 +131,7 @@ def _launch(server: RedisServer, *, durable: bool, maxmemory_bytes: int | None, 
         server.process = start_child([server.binary, settings_path], log_path=log_path)
         if _answers(server, deadline):
             return
-        server.stop()
+        stop_child(server.process, signal.SIGTERM)
         log = log_since(log_path, start)
         if time.monotonic() > deadline or not (port_is_free_choice and _PORT_TAKEN in log):
             raise ServerStartError(
