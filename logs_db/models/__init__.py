@@ -1,0 +1,8 @@
+"""The logs database's tables.  Importing this package registers every one of them on ``LogsBase.metadata``."""
+
+from logs_db.models.base import LogsBase
+from logs_db.models.dead_letter import DeadLetter
+from logs_db.models.llm_log import LlmLog
+from logs_db.models.system_log import SystemLog
+
+__all__ = ["DeadLetter", "LlmLog", "LogsBase", "SystemLog"]

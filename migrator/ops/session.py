@@ -1,0 +1,167 @@
+"""
+The session that an online operation works in, and how it takes a lock that stops everybody.
+
+An online operation runs outside Alembic's transaction, on psycopg's own connection, so that it can commit each of its
+steps and build indexes concurrently.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, LiteralString
+
+import psycopg
+from psycopg import sql
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from migrator.errors import PermanentError, TemporaryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from alembic.operations import Operations
+
+    from migrator.partitioning import Relation
+
+
+logger = logging.getLogger(__name__)
+
+# While an exclusive lock is waited for, every new statement on the table waits behind it: so never for long.
+EXCLUSIVE_WAIT_MS: Final = 40
+EXCLUSIVE_BUDGET_SECONDS: Final = 600.0
+EXCLUSIVE_PAUSE_SECONDS: Final = 5.0
+
+_SETTINGS: Final[Mapping[str, str]] = {
+    "TimeZone": "UTC",
+    # An index build and its kin stop nobody while they wait, and may have to outwait a long report.
+    "lock_timeout": "600s",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+# A statement whose client was killed ends within two seconds instead of going on without anybody to see its result.
+_CLIENT_CHECK: Final = {"client_connection_check_interval": "2s"}
+
+_HOLDERS: LiteralString = """
+SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%%s (%%s)', l.pid, coalesce(nullif(a.application_name, ''),
+                                                        'unnamed')), ', ')
+FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.relation = pg_catalog.to_regclass(%s) AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+"""
+
+
+def raw_connection(operations: Operations) -> psycopg.Connection[Any]:
+    """
+    Return psycopg's connection under the one that Alembic works with.
+
+    Raises:
+        PermanentError: Alembic was given another driver.
+    """
+    connection = operations.get_bind().connection.dbapi_connection
+    if not isinstance(connection, psycopg.Connection):
+        raise PermanentError(f"This operation needs psycopg 3, but the connection is {type(connection).__module__}'s.")
+    return connection
+
+
+@contextmanager
+def online_session(operations: Operations) -> Iterator[psycopg.Connection[Any]]:
+    """
+    Give a connection outside any transaction, in UTC, patient with locks that stop nobody.
+
+    What the revision did before is committed; the session's settings are put back at the end.
+
+    Raises:
+        PermanentError: A pooler is in between, which may hand each statement to another session.
+    """
+    with operations.get_context().autocommit_block():
+        connection = raw_connection(operations)
+        _refuse_pooler(connection)
+        with _session_settings(connection):
+            yield connection
+
+
+def lock_exclusively(
+    connection: psycopg.Connection[Any], table: Relation, *, budget_seconds: float = EXCLUSIVE_BUDGET_SECONDS
+) -> None:
+    """
+    Take AccessExclusive on *table* in the transaction that is open, without ever making others wait for long.
+
+    Each try waits `EXCLUSIVE_WAIT_MS` at most; between two tries the others catch up, and the pause grows to
+    `EXCLUSIVE_PAUSE_SECONDS`.
+
+    Raises:
+        TemporaryError: The budget is spent; the message names who holds the table.
+    """
+    tries = Retrying(
+        retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
+        wait=wait_random_exponential(multiplier=0.1, max=EXCLUSIVE_PAUSE_SECONDS),
+        stop=stop_after_delay(budget_seconds),
+        reraise=True,
+    )
+    try:
+        for attempt in tries:
+            with attempt, connection.transaction():
+                connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(EXCLUSIVE_WAIT_MS)))
+                connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table.identifier))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        row = connection.execute(_HOLDERS, (table.quoted,)).fetchone()
+        raise TemporaryError(
+            f"{table} could not be locked within {budget_seconds:g} s; server processes that hold it: "
+            f"{(row and row[0]) or 'none any more'}. What was done so far is kept. End them or wait, then start again."
+        ) from error
+
+
+def await_others(connection: psycopg.Connection[Any], table: Relation) -> None:
+    """
+    Return once no other session builds an index on *table* or alters it.
+
+    A process that was killed in the middle of an index build may have left the server building; what that ends in
+    is not to be judged before it has ended.  Readers and writers are not held up.
+
+    Raises:
+        TemporaryError: It took longer than the session's lock_timeout.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(table.identifier))
+    except psycopg.errors.LockNotAvailable as error:
+        row = connection.execute(_HOLDERS, (table.quoted,)).fetchone()
+        raise TemporaryError(
+            f"{table} is being altered, analysed or indexed by another session; server processes that hold it: "
+            f"{(row and row[0]) or 'none any more'}. Nothing was changed here. Start again when they are done."
+        ) from error
+
+
+def _refuse_pooler(connection: psycopg.Connection[Any]) -> None:
+    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    # A pooler shows its clients process numbers that it made up.
+    if row is not None and row[0] != connection.info.backend_pid:
+        raise PermanentError(
+            "This revision works outside a transaction and needs a session of its own, but a pooler stands between "
+            "it and the server. Nothing was changed. Give the migrations the URL of the server itself."
+        )
+
+
+@contextmanager
+def _session_settings(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    wanted = {**_SETTINGS, **_CLIENT_CHECK}
+    before = connection.execute(
+        "SELECT name, pg_catalog.current_setting(name) FROM pg_catalog.pg_settings WHERE name = ANY(%s)",
+        (list(wanted),),
+    ).fetchall()
+    for name, value in _SETTINGS.items():
+        _set(connection, name, value)
+    for name, value in _CLIENT_CHECK.items():
+        # Not every platform can look at a socket without reading from it.
+        with suppress(psycopg.errors.InvalidParameterValue):
+            _set(connection, name, value)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            for name, value in before:
+                _set(connection, name, value)
+
+
+def _set(connection: psycopg.Connection[Any], name: str, value: str) -> None:
+    connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
