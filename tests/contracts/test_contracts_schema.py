@@ -1,8 +1,10 @@
 """Columns are explained, events match the tables they end in, HEAD.txt names Alembic's single head."""
 
+import re
 import types
 import typing
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,6 +22,7 @@ from main_db.models import MainBase
 
 ENVIRONMENTS = [main_db.environment.ENVIRONMENT, logs_db.environment.ENVIRONMENT]
 EVENTS = [(SystemLogEvent, SystemLog.__table__), (LlmLogEvent, LlmLog.__table__)]
+TABLE_NAME = re.compile(r"^    __tablename__ = \"(\w+)\"", re.MULTILINE)
 
 
 def columns_without_comment(metadata: MetaData) -> list[str]:
@@ -29,6 +32,11 @@ def columns_without_comment(metadata: MetaData) -> list[str]:
         for column in table.columns
         if not (column.comment or "").strip()
     ]
+
+
+def written_table_names(folder: Path) -> set[str]:
+    """The tables that the modules in *folder* define, whether or not anybody imports them."""
+    return {name for path in folder.glob("*.py") for name in TABLE_NAME.findall(path.read_text())}
 
 
 def value_type(column: Column) -> type:
@@ -80,6 +88,19 @@ def test_every_time_has_a_zone_and_says_whose_clock(metadata):
     assert times
     assert [f"{column.table.name}.{column.name}" for column in times if not column.type.timezone] == []
     assert [f"{column.table.name}.{column.name}" for column in times if "UTC" not in (column.comment or "")] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "metadata"), zip(ENVIRONMENTS, [MainBase.metadata, LogsBase.metadata], strict=True)
+)
+def test_importing_the_models_registers_every_table(environment, metadata):
+    assert written_table_names(environment.folder / "models") == set(metadata.tables)
+
+
+def test_a_model_that_nobody_imports_is_found(tmp_path):
+    (tmp_path / "planted.py").write_text('class Planted(MainBase):\n    __tablename__ = "planted"\n')
+
+    assert written_table_names(tmp_path) == {"planted"}
 
 
 @pytest.mark.parametrize(("event", "table"), EVENTS, ids=["system_log", "llm_log"])

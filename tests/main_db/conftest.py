@@ -16,7 +16,6 @@ from main_db.environment import ENVIRONMENT
 from migrator import configuration
 from migrator.urls import engine_url
 
-
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
 
 

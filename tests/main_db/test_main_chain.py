@@ -16,7 +16,7 @@ from pytest_alembic.tests import (
     test_up_down_consistency,
     test_upgrade,
 )
-from pytest_alembic.tests.experimental import test_all_models_register_on_metadata, test_downgrade_leaves_no_trace
+from pytest_alembic.tests.experimental import test_downgrade_leaves_no_trace
 from sqlalchemy import Column, Integer, MetaData
 
 from main_db.environment import ENVIRONMENT
@@ -26,7 +26,6 @@ from migrator.errors import DataLossRefusedError
 
 # Imported to be collected here, where conftest.py gives them the main environment.
 __all__ = [
-    "test_all_models_register_on_metadata",
     "test_downgrade_leaves_no_trace",
     "test_model_definitions_match_ddl",
     "test_single_head_revision",
