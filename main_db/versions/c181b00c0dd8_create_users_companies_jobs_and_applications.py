@@ -361,7 +361,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    ops.require_data_loss_consent(op, "every user, company, job and application")
+    ops.require_consent_to_lose("every user, company, job and application")
     for table in ("applications", "jobs", "users", "companies"):
         op.drop_table(table, schema="public")
     op.execute("DROP FUNCTION public.set_status_changed_at()")

@@ -140,5 +140,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    ops.require_data_loss_consent(op, "every invitation")
+    ops.require_consent_to_lose("every invitation")
     op.drop_table("user_invitations", schema="public")

@@ -2,9 +2,10 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
+from alembic.util import format_as_comma
+from mako.template import Template
 
 from logs_db.environment import ENVIRONMENT as LOGS
 from main_db.environment import ENVIRONMENT as MAIN
@@ -161,8 +162,20 @@ def test_a_planted_violation_is_found(written, instead, expected):
     assert violations(SOUND.replace(written, instead), known) == expected
 
 
-def test_the_template_asks_for_what_the_rules_demand():
-    for environment in (MAIN, LOGS):
-        template = Path(environment.folder, "script.py.mako").read_text()
-        assert [f"{name}:" in template for name in SECTIONS] == [True] * 3
-        assert [f"\n{name} = " in template for name in GLOBALS] == [True] * 5
+@pytest.mark.parametrize("environment", [MAIN, LOGS], ids=lambda environment: environment.name)
+def test_the_template_lacks_only_what_its_author_has_to_say(environment):
+    known = frozenset({"aaaaaaaaaaaa", "bbbbbbbbbbbb"})
+    source = Template(filename=str(environment.folder / "script.py.mako")).render(
+        message="Add a thing",
+        up_revision="bbbbbbbbbbbb",
+        down_revision="aaaaaaaaaaaa",
+        branch_labels=None,
+        depends_on=None,
+        create_date="2026-01-01 00:00:00+00:00",
+        comma=format_as_comma,
+        imports="",
+        upgrades="",
+        downgrades="",
+    )
+
+    assert violations(source, known) == ["no section Why:", "no section Locks:", "no section Rollback:"]

@@ -1,15 +1,16 @@
 """Columns are explained, events match the tables they end in, HEAD.txt names Alembic's single head."""
 
 import re
-import types
-import typing
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from msgspec import inspect
 from sqlalchemy import Column, Integer, MetaData, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -22,6 +23,16 @@ from main_db.models import MainBase
 
 ENVIRONMENTS = [main_db.environment.ENVIRONMENT, logs_db.environment.ENVIRONMENT]
 EVENTS = [(SystemLogEvent, SystemLog.__table__), (LlmLogEvent, LlmLog.__table__)]
+PYTHON_TYPES = {
+    inspect.StrType: str,
+    inspect.LiteralType: str,
+    inspect.UUIDType: UUID,
+    inspect.DateTimeType: datetime,
+    inspect.IntType: int,
+    inspect.FloatType: float,
+    inspect.DecimalType: Decimal,
+    inspect.BoolType: bool,
+}
 TABLE_NAME = re.compile(r"^    __tablename__ = \"(\w+)\"", re.MULTILINE)
 
 
@@ -44,26 +55,36 @@ def value_type(column: Column) -> type:
     return str if isinstance(column.type, JSONB) else column.type.python_type
 
 
-def field_type(annotation: object) -> type:
-    """The type of an event's field, None taken away."""
-    if not isinstance(annotation, types.UnionType):
-        return annotation
-    (only,) = (part for part in typing.get_args(annotation) if part is not types.NoneType)
-    return only
+def value_kind(field: inspect.Field) -> tuple[inspect.Type, bool]:
+    """What an event's field holds, None taken away; and whether it may be None."""
+    if not isinstance(field.type, inspect.UnionType):
+        return field.type, False
+    (only,) = (kind for kind in field.type.types if not isinstance(kind, inspect.NoneType))
+    return only, True
+
+
+def fits(kind: inspect.Type, column: Column) -> bool:
+    """Whether the codec's limit for a text is the column's."""
+    limit = getattr(column.type, "length", None)
+    if limit is None:
+        return True
+    if isinstance(kind, inspect.LiteralType):
+        return max(map(len, kind.values)) <= limit
+    return kind.max_length == limit
 
 
 def differences(event: type[msgspec.Struct], table: Table) -> list[str]:
-    """Where the fields of *event* and the columns of *table* part: name, place, type, nullability."""
-    fields = [
-        (field.name, field_type(field.type), field.type is not field_type(field.type))
-        for field in msgspec.structs.fields(event)
-    ]
-    columns = [(column.name, value_type(column), column.nullable) for column in table.columns]
-    pairs = [
-        f"field {field} is column {column}" for field, column in zip(fields, columns, strict=False) if field != column
-    ]
-    rest = fields[len(columns) :] or columns[len(fields) :]
-    return pairs + [f"{name} has no counterpart" for name, _, _ in rest]
+    """Where the fields of *event* and the columns of *table* part: name, place, type, nullability, length."""
+    found = []
+    fields = inspect.type_info(event).fields
+    for field, column in zip(fields, table.columns, strict=False):
+        kind, may_be_none = value_kind(field)
+        if (field.name, PYTHON_TYPES[type(kind)], may_be_none) != (column.name, value_type(column), column.nullable):
+            found.append(f"field {field.name}: {kind} is column {column.name}: {column.type}")
+        elif not fits(kind, column):
+            found.append(f"field {field.name}: {kind} has another length than column {column.type}")
+    rest = list(table.columns)[len(fields) :] or fields[len(table.columns) :]
+    return found + [f"{surplus.name} has no counterpart" for surplus in rest]
 
 
 @pytest.mark.parametrize("metadata", [MainBase.metadata, LogsBase.metadata], ids=["main", "logs"])
@@ -91,7 +112,7 @@ def test_every_time_has_a_zone_and_says_whose_clock(metadata):
 
 
 @pytest.mark.parametrize(
-    ("environment", "metadata"), zip(ENVIRONMENTS, [MainBase.metadata, LogsBase.metadata], strict=True)
+    ("environment", "metadata"), list(zip(ENVIRONMENTS, [MainBase.metadata, LogsBase.metadata], strict=True))
 )
 def test_importing_the_models_registers_every_table(environment, metadata):
     assert written_table_names(environment.folder / "models") == set(metadata.tables)
@@ -108,15 +129,17 @@ def test_the_fields_of_an_event_are_the_columns_in_copy_order(event, table):
     assert differences(event, table) == []
 
 
-def test_a_field_of_another_type_is_the_one_difference():
-    fields = [
-        (field.name, float | None if field.name == "latency_ms" else field.type, None)
-        for field in msgspec.structs.fields(LlmLogEvent)
-    ]
-    changed = msgspec.defstruct("Changed", fields)
+@pytest.mark.parametrize(
+    ("name", "planted"), [("latency_ms", float | None), ("latency_ms", int), ("model", str), ("status", datetime)]
+)
+def test_a_changed_field_is_the_one_difference(name, planted):
+    changed = msgspec.defstruct(
+        "Changed",
+        [(field.name, planted if field.name == name else field.type) for field in msgspec.structs.fields(LlmLogEvent)],
+    )
 
     (difference,) = differences(changed, LlmLog.__table__)
-    assert "latency_ms" in difference
+    assert difference.startswith(f"field {name}:")
 
 
 def test_a_field_too_many_is_found():
