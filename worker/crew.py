@@ -1,0 +1,89 @@
+"""All threads of a running worker: lanes, bridge, maintenance, schema watch; started together, stopped together."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import redis
+
+from log_events.event_queue import EventQueue
+from worker.bridge import Bridge
+from worker.lane import Lane
+from worker.maintenance import Maintenance
+from worker.patience import Patience
+from worker.pulse import Pulse
+from worker.receive import Receiver
+from worker.redis_connection import connect_redis
+from worker.schema_watch import SchemaWatch
+from worker.settings import WorkerSettings
+from worker.write import SchemaMovedError, Writer
+
+logger = logging.getLogger(__name__)
+
+
+class Crew:
+    """
+    The threads of one worker.
+
+    Args:
+        stop: Set by whoever wants the worker to end: a signal, or one of the threads.
+    """
+
+    def __init__(self, settings: WorkerSettings, pulse: Pulse, stop: threading.Event) -> None:
+        self._settings = settings
+        self._pulse = pulse
+        self._stop = stop
+        self._maintenance = Maintenance(settings.maintenance_url, settings.dead_letter_retention_days, stop)
+        self._consumers = [f"{pulse.name}/{number}" for number in range(settings.log_thread_pool_size)]
+        self.outdated = threading.Event()
+        """Set where the worker stops because the schema is none that it knows."""
+        self.failed = threading.Event()
+        """Set where the worker stops because one of its threads met what nobody foresaw."""
+
+    def work(self) -> None:
+        """Run all threads until *stop* is set and each has finished what it had in hand."""
+        bridge = Bridge(self._queue(), self._settings.logs_queue_max_bytes, self._pulse, self._stop)
+        self._pulse.patiences.append(bridge.patience)
+        watch = SchemaWatch(self._settings.database_url, self._pulse, self._stop, self.outdated)
+        lanes = [self._lane(consumer, is_first=number == 0) for number, consumer in enumerate(self._consumers)]
+        jobs = [*(lane.run for lane in lanes), bridge.run, watch.run, self._maintenance.run]
+        threads = [threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._leave_group()
+
+    def _lane(self, consumer: str, *, is_first: bool) -> Lane:
+        queue = self._queue()
+        patience = Patience("waiting_for_postgres", self._stop)
+        writer = Writer(self._settings.database_url, patience, self._maintenance.make_days, "headhunter-worker")
+        receiver = Receiver(queue, consumer, self._pulse.host)
+        lane = Lane(consumer, queue, receiver, writer, self._pulse, self._stop, claims=is_first)
+        self._pulse.patiences += [patience, lane.redis_patience]
+        return lane
+
+    def _queue(self) -> EventQueue:
+        return EventQueue(connect_redis(self._settings.redis_url.get_secret_value()))
+
+    def _guarded(self, job: Callable[[], None]) -> None:
+        """Run *job*; whatever ends it before its time ends the worker, so that no half of one goes on unseen."""
+        try:
+            job()
+        except SchemaMovedError as exc:
+            extra = {"event": "schema_moved", "reason": str(exc)}
+            logger.error("the tables are not what this worker knows; it stops, nothing is lost", extra=extra)  # noqa: TRY400
+            self.outdated.set()
+        except Exception:
+            logger.exception("a thread of the worker failed; the worker stops", extra={"event": "thread_failed"})
+            self.failed.set()
+        finally:
+            self._stop.set()
+
+    def _leave_group(self) -> None:
+        """Take this worker's consumers out of the group, unless something of theirs is still pending."""
+        queue = self._queue()
+        with suppress(redis.RedisError):
+            for consumer in self._consumers:
+                queue.leave(consumer)

@@ -1,0 +1,171 @@
+"""From stream entries to rows and dead letters.  Frames that keep the contract pass in one step, all else singly."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from logs_db.dead_letters import DeadLetterRow
+
+from log_events.llm_log import LlmLogEvent
+from log_events.system_log import SystemLogEvent
+from log_events.wire import WIRE_VERSION, EventError, FrameError, LogEvent, decode_frame, split_frame
+from worker.entry import Entry
+from worker.json_text import parse_json
+from worker.loose_event import loose_fields
+from worker.mending import mend
+from worker.verdicts import KEPT_RAW_BYTES, MAX_EVENT_BYTES, Reason, RejectedError
+
+ACCEPTED_PAST = timedelta(days=30)
+"""How old an event may be when it is accepted, while no retention is set."""
+
+ACCEPTED_FUTURE = timedelta(days=1)
+"""How far ahead an event's clock may be when it is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event that may become a row, and where it came from, for the dead letter that it may still become."""
+
+    event: LogEvent
+    entry: Entry
+    index: int
+    raw: bytes
+
+    def rejected(self, rejection: RejectedError) -> DeadLetterRow:
+        """The dead letter of this event."""
+        return dead_letter(self.entry, self.index, self.raw, rejection)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What some entries hold, in the order of the entries."""
+
+    system_logs: list[SystemLogEvent] = field(default_factory=list)
+    llm_logs: list[LlmLogEvent] = field(default_factory=list)
+    dead_letters: list[DeadLetterRow] = field(default_factory=list)
+
+    def add(self, item: LogEvent | DeadLetterRow) -> None:
+        """Put *item* where it belongs."""
+        if isinstance(item, SystemLogEvent):
+            self.system_logs.append(item)
+        elif isinstance(item, LlmLogEvent):
+            self.llm_logs.append(item)
+        else:
+            self.dead_letters.append(item)
+
+
+def decode_batch(entries: Iterable[Entry]) -> Batch:
+    """
+    The rows and dead letters of new *entries*, the fast way.
+
+    NUL in a text and what ``extra_data`` holds are left for PostgreSQL to judge: what it refuses, `decode_each` mends.
+    """
+    batch = Batch()
+    for entry in entries:
+        for item in _sound_events(entry) or _items(entry):
+            batch.add(item.event if isinstance(item, Row) else item)
+    return batch
+
+
+def decode_each(entries: Iterable[Entry]) -> tuple[list[Row], list[DeadLetterRow]]:
+    """The rows and dead letters of *entries*, every event looked at and mended where that is allowed."""
+    rows: list[Row] = []
+    dead_letters: list[DeadLetterRow] = []
+    for entry in entries:
+        for item in _items(entry):
+            if isinstance(item, Row):
+                rows.append(item)
+            else:
+                dead_letters.append(item)
+    return rows, dead_letters
+
+
+def _sound_events(entry: Entry) -> list[LogEvent] | None:
+    """All events of a frame in one step; None where one of them needs a closer look."""
+    if entry.frame is None or entry.fields.get(b"v") != WIRE_VERSION:
+        return None
+    try:
+        events = decode_frame(entry.frame)
+    except (EventError, FrameError):
+        return None
+    earliest, latest = accepted_times(entry)
+    for event in events:
+        if not earliest <= event.created_at <= latest or not _has_finite_cost(event):
+            return None
+    return events
+
+
+def _has_finite_cost(event: LogEvent) -> bool:
+    return isinstance(event, SystemLogEvent) or event.cost_usd is None or event.cost_usd.is_finite()
+
+
+def accepted_times(entry: Entry) -> tuple[datetime, datetime]:
+    """The earliest and the latest time that an event of *entry* may have."""
+    return entry.accepted_at - ACCEPTED_PAST, entry.accepted_at + ACCEPTED_FUTURE
+
+
+def _items(entry: Entry) -> Iterator[Row | DeadLetterRow]:
+    """Each event of *entry* as a row or a dead letter; the whole of it as one where it cannot be taken apart."""
+    try:
+        raws = _raws(entry)
+    except FrameError as exc:
+        yield dead_letter(entry, None, entry.frame or b"", RejectedError(Reason.DAMAGED_FRAME, str(exc)))
+        return
+    except RejectedError as exc:
+        yield dead_letter(entry, None, entry.frame or repr(entry.fields).encode(), exc)
+        return
+    for index, raw in enumerate(raws):
+        try:
+            yield Row(_event(entry, index, raw), entry, index, raw)
+        except RejectedError as exc:
+            yield dead_letter(entry, index, raw, exc)
+
+
+def _raws(entry: Entry) -> list[bytes]:
+    if entry.is_from_list:
+        return entry.list_events()
+    if entry.frame is None:
+        raise RejectedError(Reason.DAMAGED_FRAME, "neither a frame nor events from the list")
+    if entry.fields.get(b"v") != WIRE_VERSION:
+        raise RejectedError(Reason.UNKNOWN_VERSION, f"this worker reads version {WIRE_VERSION.decode()}")
+    return split_frame(entry.frame)
+
+
+def _event(entry: Entry, index: int, raw: bytes) -> LogEvent:
+    if len(raw) > MAX_EVENT_BYTES:
+        raise RejectedError(Reason.TOO_LARGE, f"{len(raw)} bytes")
+    event_type, fields = _pushed_fields(raw) if entry.is_from_list else loose_fields(raw)
+    default_id = entry.derived_id("event", index, raw)
+    event = mend(event_type, fields, default_id=default_id, default_created_at=entry.accepted_at)
+    earliest, latest = accepted_times(entry)
+    if not earliest <= event.created_at <= latest:
+        raise RejectedError(Reason.TIMESTAMP_OUT_OF_RANGE, event.created_at.isoformat(), event_type)
+    return event
+
+
+def _pushed_fields(raw: bytes) -> tuple[Any, dict[str, Any]]:
+    fields = parse_json(raw)
+    if not isinstance(fields, dict):
+        raise RejectedError(Reason.NOT_AN_OBJECT, f"a JSON {type(fields).__name__}")
+    return fields.get("type"), fields
+
+
+def dead_letter(entry: Entry, index: int | None, raw: bytes, rejection: RejectedError) -> DeadLetterRow:
+    """The dead letter of one rejected event, or of a whole entry where *index* is None."""
+    is_complete = len(raw) <= MAX_EVENT_BYTES
+    return DeadLetterRow(
+        id=entry.derived_id("dead_letter", index, raw),
+        created_at=entry.accepted_at,
+        reason=rejection.reason,
+        detail=rejection.detail,
+        event_type=rejection.event_type,
+        source="list" if entry.is_from_list else "stream",
+        entry_id=entry.id.decode(),
+        entry_index=index,
+        size_bytes=len(raw),
+        sha256=hashlib.sha256(raw).digest(),
+        raw=raw if is_complete else raw[:KEPT_RAW_BYTES],
+        raw_is_complete=is_complete,
+    )

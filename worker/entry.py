@@ -1,0 +1,59 @@
+"""A stream entry as the worker received it, and what identifies the events in it."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+EVENT_NAMESPACE = UUID("0195f3a2-6c1e-7d54-9b1e-2f6a7c3d8e90")
+"""Namespace of the ids that are derived, of events without one and of dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the stream."""
+
+    id: bytes
+    fields: dict[bytes, bytes]
+    is_redelivered: bool = False
+    """True where this or another worker may have written its events already."""
+
+    @property
+    def accepted_at(self) -> datetime:
+        """When Redis took it in: the milliseconds of its id."""
+        return datetime.fromtimestamp(int(self.id.partition(b"-")[0]) / 1000, tz=UTC)
+
+    @property
+    def events(self) -> int:
+        """How many events the scripts counted for it."""
+        count = self.fields.get(b"n", b"0")
+        return int(count) if count.isdigit() else 0
+
+    @property
+    def frame(self) -> bytes | None:
+        """The frame of a producer; None where the entry came from the list."""
+        return self.fields.get(b"z")
+
+    @property
+    def is_from_list(self) -> bool:
+        """Whether the bridge made it."""
+        return self.fields.get(b"src") == b"list"
+
+    def list_events(self) -> list[bytes]:
+        """The raw events of an entry that the bridge made, in the order in which they were pushed."""
+        return [self.fields[index] for index in map(_field_name, range(self.events)) if index in self.fields]
+
+    @property
+    def payload_bytes(self) -> int:
+        """How many bytes the scripts counted for it."""
+        return len(self.frame) if self.frame is not None else sum(map(len, self.list_events()))
+
+    def derived_id(self, kind: str, index: int | None, raw: bytes) -> UUID:
+        """An id, the same at each delivery, another for each event; *kind* is ``event`` or ``dead_letter``."""
+        generation = self.fields.get(b"g", b"").decode(errors="replace")
+        name = f"{kind}/{generation}/{self.id.decode()}/{index}/{hashlib.sha256(raw).hexdigest()}"
+        return uuid5(EVENT_NAMESPACE, name)
+
+
+def _field_name(index: int) -> bytes:
+    return b"%d" % index

@@ -1,0 +1,79 @@
+"""Keeps partitions ahead of the clock and dead letters within their retention, whichever worker comes first."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from log_events.wire import LogEvent
+from logs_db import dead_letters, partitions
+from migrator.classifier import sentence
+from worker.store import CONNECT_TIMEOUT_SECONDS
+from worker.tables import LLM_LOGS, SYSTEM_LOGS
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 3600.0
+AGAIN_AFTER_FAILURE_SECONDS = 60.0
+
+_NAME_OF = {table.struct: table.name for table in (SYSTEM_LOGS, LLM_LOGS)}
+
+
+class Maintenance:
+    """
+    One pass at the start and one every hour; and single days whenever a lane meets an event for one that is missing.
+
+    Args:
+        url: Of a role that owns the tables, past any pooler.
+        retention_days: How long dead letters are kept.
+    """
+
+    def __init__(self, url: str, retention_days: int, stop: threading.Event) -> None:
+        self._url = url
+        self._retention_days = retention_days
+        self._stop = stop
+        self._making = threading.Lock()
+
+    def run(self) -> None:
+        """Work until told to stop; a failed pass is said and tried again."""
+        pause_seconds = 0.0
+        while not self._stop.wait(pause_seconds):
+            try:
+                self._pass()
+                pause_seconds = EVERY_SECONDS
+            except psycopg.Error as exc:
+                extra = {"event": "maintenance_failed", "reason": sentence(exc)}
+                logger.warning("maintenance of the logs database failed; it is tried again", extra=extra)
+                pause_seconds = AGAIN_AFTER_FAILURE_SECONDS
+
+    def make_days(self, struct: type[LogEvent], days: set[date]) -> None:
+        """
+        Make the partitions of *days* for the events of *struct*; days that are there are left alone.
+
+        Raises:
+            psycopg.Error: It could not be done now; try again.
+        """
+        with self._making, self._connected() as connection:
+            partitions.ensure_days(connection, _NAME_OF[struct], sorted(days))
+        extra = {"event": "partitions_made", "table": _NAME_OF[struct], "days": len(days)}
+        logger.info("missing partitions were made on demand", extra=extra)
+
+    def _pass(self) -> None:
+        with self._making, self._connected() as connection:
+            partitions.maintain(connection)
+            dead_letters.purge_expired(connection, self._retention_days)
+
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        with psycopg.connect(
+            self._url,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name="headhunter-maintenance",
+        ) as connection:
+            yield connection

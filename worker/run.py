@@ -1,0 +1,91 @@
+"""The worker's process from its first to its last moment."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from log_events.event_queue import EventQueue
+from logs_db.environment import ENVIRONMENT
+from migrator.errors import MigratorError
+from migrator.upgrade import upgrade_to_head
+from worker.crew import Crew
+from worker.heart import Heart
+from worker.pulse import Pulse
+from worker.receive import worker_name
+from worker.redis_connection import connect_redis
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+EXIT_DONE = 0
+EXIT_PERMANENT = 70
+EXIT_TEMPORARY = 75
+
+
+def run(settings: WorkerSettings) -> int:
+    """
+    Bring the logs schema to its head, then move events until SIGTERM or SIGINT; return the exit code.
+
+    0: told to stop, and nothing in hand was left behind. 70: starting again will not help. 75: start it again.
+    """
+    host = socket.gethostname()
+    pulse = Pulse(name=worker_name(host), host=host, pid=os.getpid())
+    heart = Heart(EventQueue(connect_redis(settings.redis_url.get_secret_value())), pulse)
+    heart.start()
+    try:
+        return _start_up(settings, pulse) or _work(settings, pulse)
+    finally:
+        heart.stop()
+
+
+def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
+    """Bring the schema to its head; return 0, or the exit code of a worker that cannot start."""
+    try:
+        direct_url = settings.logs_migration_database_url
+        result = upgrade_to_head(
+            ENVIRONMENT,
+            settings.database_url,
+            ddl_url=direct_url.get_secret_value() if direct_url else None,
+            budgets=settings.budgets,
+        )
+    except MigratorError as exc:
+        logger.error("%s", exc, extra={"event": "start_failed", "exit_code": exc.exit_code})  # noqa: TRY400
+        return exc.exit_code
+    pulse.revision = result.revision_after
+    return EXIT_DONE
+
+
+def _work(settings: WorkerSettings, pulse: Pulse) -> int:
+    stop = threading.Event()
+    crew = Crew(settings, pulse, stop)
+    with _signals_set(stop):
+        pulse.state = "running"
+        extra = {"event": "worker_started", "worker": pulse.name, "revision": pulse.revision}
+        logger.info("the worker is running", extra=extra)
+        crew.work()
+    extra = {"event": "worker_stopped", "rows": pulse.written.rows, "dead_letters": pulse.written.dead_letters}
+    logger.info("the worker has stopped", extra=extra)
+    if crew.failed.is_set() or crew.outdated.is_set():
+        return EXIT_TEMPORARY
+    return EXIT_DONE
+
+
+@contextmanager
+def _signals_set(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set *stop*; a second one ends the process at once, as it would without us."""
+
+    def ask_to_stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

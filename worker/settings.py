@@ -1,0 +1,80 @@
+"""What a worker is told by its environment, read once."""
+
+from typing import Annotated, Any
+
+import redis
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from log_events.event_queue import DEFAULT_MAX_BYTES
+from migrator.budgets import Budgets
+from migrator.urls import checked_postgres_url
+
+
+def _postgres_url(value: SecretStr) -> SecretStr:
+    return SecretStr(checked_postgres_url(value.get_secret_value()))
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    try:
+        redis.connection.parse_url(value.get_secret_value())
+    except ValueError:
+        raise ValueError("is not a Redis URL; write redis://user:password@host:6379/0") from None
+    return value
+
+
+def _empty_is_unset(value: Any) -> Any:
+    return None if value == "" else value
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+
+
+class WorkerSettings(BaseSettings):
+    """The environment of a worker.  Faults are reported all together and never show a value."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    logs_database_url: PostgresUrl = Field(
+        description="The logs database: `postgresql://user:password@host:5432/name`."
+    )
+    redis_url: RedisUrl = Field(description="The Redis or Valkey that holds the log queue: `redis://host:6379/0`.")
+    log_thread_pool_size: int = Field(default=2, ge=1, le=64, description="How many threads write batches.")
+    logs_queue_max_bytes: int = Field(
+        default=DEFAULT_MAX_BYTES, ge=1024 * 1024, description="How many bytes the queue's stream may hold."
+    )
+    logs_migration_database_url: Annotated[PostgresUrl | None, BeforeValidator(_empty_is_unset)] = Field(
+        default=None, description="The logs database past any pooler, as its owner: for migrations and maintenance."
+    )
+    logs_migration_attempts: int = Field(
+        default=5, ge=1, description="How often a starting worker tries to reach the logs database."
+    )
+    logs_migration_delay_seconds: float = Field(default=2.0, ge=0, description="The pause between two such tries.")
+    logs_migration_peer_seconds: float = Field(
+        default=600.0, ge=0, description="How long a starting worker waits for another one that is migrating."
+    )
+    logs_migration_lock_timeout_seconds: float = Field(
+        default=4.0, gt=0, description="How long one statement of a migration waits for a lock."
+    )
+    dead_letter_retention_days: int = Field(default=30, ge=1, description="How long dead letters are kept.")
+
+    @property
+    def database_url(self) -> str:
+        """URL for writing rows."""
+        return self.logs_database_url.get_secret_value()
+
+    @property
+    def maintenance_url(self) -> str:
+        """URL for migrations and maintenance."""
+        return (self.logs_migration_database_url or self.logs_database_url).get_secret_value()
+
+    @property
+    def budgets(self) -> Budgets:
+        """How long the start-up may wait, and for what."""
+        return Budgets(
+            connect_attempts=self.logs_migration_attempts,
+            connect_delay_seconds=self.logs_migration_delay_seconds,
+            peer_seconds=self.logs_migration_peer_seconds,
+            lock_timeout_seconds=self.logs_migration_lock_timeout_seconds,
+        )
