@@ -131,8 +131,8 @@ def test_every_exception_in_the_code_names_its_rule_and_reason():
         ("# noqa", 1),
         ("# noqa: E501", 1),
         ("# type: ignore", 1),
-        ("# noqa: E501 the address is one word", 0),
-        ("# type: ignore[misc] the stubs of redis say otherwise", 0),
+        ("# noqa: E501 - the address is one word", 0),
+        ("# type: ignore[misc]  # the stubs of redis say otherwise", 0),
     ],
 )
 def test_an_exception_in_the_code_is_judged(comment, verdict):
