@@ -1,0 +1,315 @@
+"""Each row of the table of verdicts, played with one event of each door."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log_events.llm_log import LlmLogEvent
+from log_events.system_log import SystemLogEvent
+from log_events.uuid7 import uuid7
+from log_events.wire import encode_frame, join_frame
+from worker.decode import Row, decode_batch, decode_each
+from worker.entry import Entry
+from worker.verdicts import MEANINGS, Reason
+
+ACCEPTED_MS = 1_790_000_000_000
+ACCEPTED = datetime.fromtimestamp(ACCEPTED_MS / 1000, tz=UTC)
+SYSTEM = {"type": "system_log", "level": "INFO", "component": "billing", "message": "paid"}
+LLM = {"type": "llm_log", "provider": "openai", "model": "gpt", "status": "success"}
+
+
+def pushed(*raws: bytes) -> Entry:
+    fields = {b"src": b"list", b"n": b"%d" % len(raws), b"g": b"generation"}
+    return Entry(b"%d-0" % ACCEPTED_MS, fields | {b"%d" % index: raw for index, raw in enumerate(raws)})
+
+
+def framed(frame: bytes, version: bytes = b"1", count: int = 1) -> Entry:
+    return Entry(b"%d-0" % ACCEPTED_MS, {b"v": version, b"n": b"%d" % count, b"z": frame})
+
+
+def system_event(**changes) -> SystemLogEvent:
+    fields = {"id": uuid7(ACCEPTED_MS), "created_at": ACCEPTED, "level": "INFO", "component": "c", "message": "m"}
+    return SystemLogEvent(**fields | changes)
+
+
+def only(entry: Entry):
+    """The one row or dead letter of *entry*, the same by both ways of decoding."""
+    rows, letters = decode_each([entry])
+    batch = decode_batch([entry])
+    assert len(rows) + len(letters) == 1
+    if letters:
+        assert batch.dead_letters == letters
+        return letters[0]
+    assert [*batch.system_logs, *batch.llm_logs] == [rows[0].event]
+    return rows[0].event
+
+
+def only_pushed(fields: dict) -> SystemLogEvent | LlmLogEvent:
+    return only(pushed(json.dumps(fields).encode()))
+
+
+def reason_of(raw: bytes) -> Reason:
+    return only(pushed(raw)).reason
+
+
+def test_a_pushed_event_without_id_and_time_gets_the_same_ones_at_each_delivery():
+    raw = json.dumps(SYSTEM).encode()
+
+    first, again = only(pushed(raw)), only(pushed(raw))
+
+    assert first == again
+    assert first.created_at == ACCEPTED
+
+
+def test_equal_pushed_events_of_one_entry_are_two_events():
+    raw = json.dumps(SYSTEM).encode()
+
+    rows, letters = decode_each([pushed(raw, raw)])
+
+    assert not letters
+    assert rows[0].event.id != rows[1].event.id
+
+
+def test_a_pushed_event_keeps_every_field():
+    event_id = uuid7(ACCEPTED_MS)
+    fields = LLM | {
+        "id": str(event_id),
+        "created_at": "2026-09-21T10:00:00.123456+02:00",
+        "prompt_tokens": 7,
+        "cost_usd": 0.000123,
+        "streamed": True,
+        "extra_data": {"a": [1, 2.5, None], "b": {"c": "d"}},
+    }
+
+    event = only_pushed(fields)
+
+    assert event.id == event_id
+    assert event.created_at == datetime(2026, 9, 21, 8, 0, 0, 123456, tzinfo=UTC)
+    assert (event.prompt_tokens, event.cost_usd, event.streamed) == (7, Decimal("0.000123"), True)
+    assert json.loads(event.extra_data) == fields["extra_data"]
+
+
+def test_a_cost_is_taken_digit_by_digit():
+    raw = b'{"type":"llm_log","provider":"p","model":"m","status":"success","cost_usd":0.12345678901234567890123}'
+
+    assert only(pushed(raw)).cost_usd == Decimal("0.12345678901234567890123")
+
+
+@pytest.mark.parametrize(
+    "message", [b'"a\\u0000b"', b'"a\\ud800b"', b'"a\xffb"'], ids=["NUL", "lone surrogate", "invalid UTF-8"]
+)
+def test_what_a_text_cannot_hold_is_replaced(message):
+    raw = b'{"type":"system_log","level":"INFO","component":"c","message":%b}' % message
+
+    assert only(pushed(raw)).message == "a\ufffdb"
+
+
+def test_what_extra_data_cannot_hold_is_replaced_in_keys_and_values():
+    event = only_pushed(SYSTEM | {"extra_data": {"k\x00": ["v\ud800", {"deep": "\x00"}]}})
+
+    assert json.loads(event.extra_data) == {"k\ufffd": ["v\ufffd", {"deep": "\ufffd"}]}
+
+
+def test_a_text_longer_than_its_column_is_cut_and_its_size_and_hash_are_kept():
+    component = "é" * 150
+
+    event = only_pushed(SYSTEM | {"component": component})
+
+    assert len(event.component) == 100
+    assert event.component.endswith("…[cut]")
+    expected = {"size_bytes": 300, "sha256": hashlib.sha256(component.encode()).hexdigest()}
+    assert json.loads(event.extra_data) == {"_truncated": {"component": expected}}
+
+
+def test_a_text_longer_than_one_mebibyte_is_cut_at_a_character():
+    event = only_pushed(SYSTEM | {"message": "é" * (600 * 1024)})
+
+    assert len(event.message.encode()) <= 1024 * 1024
+    assert event.message.endswith("é…[cut]")
+
+
+@pytest.mark.parametrize(
+    ("given_level", "level"),
+    [("info", "INFO"), ("Warn", "WARNING"), ("err", "ERROR"), ("fatal", "CRITICAL"), ("notice", "INFO"), ("trace", "DEBUG")],
+)
+def test_a_known_alias_of_a_level_is_normalised(given_level, level):
+    assert only_pushed(SYSTEM | {"level": given_level}).level == level
+
+
+def test_a_time_without_zone_is_utc():
+    assert only_pushed(SYSTEM | {"created_at": "2026-09-21T10:00:00"}).created_at == datetime(2026, 9, 21, 10, tzinfo=UTC)
+
+
+def test_an_unknown_field_is_kept_in_extra_data():
+    event = only_pushed(SYSTEM | {"pod": "a-1", "extra_data": {"kept": True}})
+
+    assert json.loads(event.extra_data) == {"pod": "a-1", "kept": True}
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"not json", Reason.NOT_JSON),
+        (b"", Reason.NOT_JSON),
+        (b'{"type": NaN}', Reason.NOT_JSON),
+        (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", Reason.NOT_JSON),
+        (b"[1]", Reason.NOT_AN_OBJECT),
+        (b'"text"', Reason.NOT_AN_OBJECT),
+        (b'{"level":"INFO"}', Reason.UNKNOWN_TYPE),
+        (b'{"type":"audit_log"}', Reason.UNKNOWN_TYPE),
+        (b'{"type":["system_log"]}', Reason.UNKNOWN_TYPE),
+        (b'{"type":"system_log","level":"INFO","component":"c"}', Reason.MISSING_FIELD),
+        (b'{"type":"system_log","level":"INFO","component":"c","message":null}', Reason.MISSING_FIELD),
+        (b'{"type":"llm_log","provider":"p","model":"m"}', Reason.MISSING_FIELD),
+        (b'{"type":"system_log","level":"INFO","component":"c","message":1}', Reason.WRONG_TYPE),
+        (b'{"type":"system_log","level":"INFO","component":"c","message":"m","user_id":"no"}', Reason.WRONG_TYPE),
+        (b'{"type":"system_log","level":"INFO","component":"c","message":"m","created_at":1}', Reason.WRONG_TYPE),
+        (b'{"type":"system_log","level":"INFO","component":"c","message":"m","extra_data":[1]}', Reason.WRONG_TYPE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","latency_ms":"5"}', Reason.WRONG_TYPE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","latency_ms":true}', Reason.WRONG_TYPE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","streamed":1}', Reason.WRONG_TYPE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","latency_ms":2147483648}', Reason.OUT_OF_RANGE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","cost_usd":1e9999}', Reason.OUT_OF_RANGE),
+        (b'{"type":"system_log","level":"LOUD","component":"c","message":"m"}', Reason.UNKNOWN_LEVEL),
+        (b'{"type":"system_log","level":7,"component":"c","message":"m"}', Reason.UNKNOWN_LEVEL),
+    ],
+)
+def test_a_pushed_event_that_cannot_be_a_row_becomes_a_dead_letter_with_its_bytes(raw, reason):
+    letter = only(pushed(raw))
+
+    assert letter.reason == reason
+    assert letter.raw == raw
+    assert letter.raw_is_complete
+    assert letter.sha256 == hashlib.sha256(raw).digest()
+
+
+@pytest.mark.parametrize("offset", [timedelta(days=1, seconds=1), -timedelta(days=30, seconds=1)])
+def test_a_time_outside_the_window_of_acceptance_becomes_a_dead_letter(offset):
+    moment = ACCEPTED + offset
+
+    assert reason_of(json.dumps(SYSTEM | {"created_at": moment.isoformat()}).encode()) is Reason.TIMESTAMP_OUT_OF_RANGE
+    assert only(framed(encode_frame([system_event(created_at=moment)]))).reason is Reason.TIMESTAMP_OUT_OF_RANGE
+
+
+def test_an_event_larger_than_16_mebibytes_keeps_its_size_its_hash_and_its_first_bytes():
+    raw = b'{"message":"' + b"x" * (16 * 1024 * 1024) + b'"}'
+
+    letter = only(pushed(raw))
+
+    assert (letter.reason, letter.size_bytes) == (Reason.TOO_LARGE, len(raw))
+    assert (letter.raw, letter.raw_is_complete) == (raw[: 64 * 1024], False)
+
+
+def test_a_frame_that_keeps_the_contract_is_decoded_in_one_step():
+    events = [system_event(extra_data='{"a":1}'), system_event(level="ERROR")]
+
+    assert decode_batch([framed(encode_frame(events), count=2)]).system_logs == events
+
+
+def test_a_damaged_frame_becomes_one_dead_letter():
+    frame = bytearray(encode_frame([system_event()]))
+    frame[-1] ^= 1
+
+    letter = only(framed(bytes(frame)))
+
+    assert (letter.reason, letter.raw, letter.entry_index) == (Reason.DAMAGED_FRAME, bytes(frame), None)
+
+
+def test_a_frame_of_an_unknown_version_becomes_one_dead_letter():
+    assert only(framed(encode_frame([system_event()]), version=b"9")).reason is Reason.UNKNOWN_VERSION
+
+
+def test_an_entry_that_is_neither_frame_nor_list_becomes_one_dead_letter():
+    assert only(Entry(b"%d-0" % ACCEPTED_MS, {b"foreign": b"field"})).reason is Reason.DAMAGED_FRAME
+
+
+def test_a_bad_event_in_a_frame_costs_its_neighbours_nothing():
+    good = system_event()
+    bad = msgspec.msgpack.encode([1, good.id.bytes, ACCEPTED, "LOUD", "c", "m"])
+    unknown = msgspec.msgpack.encode([9, "?"])
+    encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+
+    rows, letters = decode_each([framed(join_frame([encode(good), bad, unknown, b"\xc0"]), count=4)])
+
+    assert [row.event for row in rows] == [good]
+    assert [letter.reason for letter in letters] == [Reason.UNKNOWN_LEVEL, Reason.UNKNOWN_TYPE, Reason.NOT_AN_OBJECT]
+    assert [letter.entry_index for letter in letters] == [1, 2, 3]
+
+
+def test_invalid_utf8_in_a_frames_text_is_replaced():
+    text = msgspec.msgpack.encode("a?b").replace(b"?", b"\xff")
+    head = msgspec.msgpack.encode([1, uuid7(ACCEPTED_MS).bytes, ACCEPTED, "INFO", "c"])
+    raw = bytes([head[0] + 1]) + head[1:] + text
+
+    assert only(framed(join_frame([raw]))).message == "a\ufffdb"
+
+
+def test_a_longer_array_of_a_newer_producer_keeps_what_is_unknown():
+    encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+    values = [1, *msgspec.structs.astuple(system_event(component="x" * 200)), "new"]
+
+    event = only(framed(join_frame([encode(values)])))
+
+    assert json.loads(event.extra_data)["field_17"] == "new"
+
+
+def test_every_reason_has_its_meaning():
+    assert set(MEANINGS) == set(Reason)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+field_names = st.sampled_from([*SystemLogEvent.__struct_fields__, *LlmLogEvent.__struct_fields__, "type", "other"])
+
+
+@given(st.binary())
+def test_no_bytes_from_the_list_crash_the_decoder(raw):
+    rows, letters = decode_each([pushed(raw)])
+
+    assert len(rows) + len(letters) == 1
+
+
+@given(st.dictionaries(field_names, json_values), st.sampled_from([SYSTEM, LLM]))
+def test_every_json_object_is_a_row_or_a_dead_letter(fields, sound):
+    entry = pushed(json.dumps(fields).encode(), json.dumps(sound | fields).encode(), json.dumps(sound).encode())
+
+    rows, letters = decode_each([entry])
+
+    assert len(rows) + len(letters) == 3
+    assert any(isinstance(row, Row) and row.index == 2 for row in rows)
+
+
+@given(st.binary(max_size=200))
+def test_no_frame_crashes_the_decoder(body):
+    rows, letters = decode_each([framed(body)])
+
+    assert len(rows) + len(letters) == 1
+
+
+@given(st.lists(st.binary(max_size=60), max_size=4))
+def test_no_event_in_a_sound_frame_crashes_the_decoder(raws):
+    rows, letters = decode_each([framed(join_frame(raws), count=len(raws))])
+
+    assert all(isinstance(row.event.id, UUID) for row in rows)
+    assert len(rows) + len(letters) >= min(len(raws), 1)
+
+
+@given(st.text(), st.text(max_size=100), st.dictionaries(st.text(), json_values, max_size=3))
+def test_looking_closely_at_a_sound_event_changes_nothing_but_what_cannot_be_stored(message, component, extra):
+    clean = message.replace("\x00", "")
+    event = system_event(message=clean, component=component.replace("\x00", ""), extra_data=json.dumps(extra))
+
+    rows, letters = decode_each([framed(encode_frame([event]))])
+
+    assert not letters
+    assert (rows[0].event.message, rows[0].event.component) == (clean, event.component)
