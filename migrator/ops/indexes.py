@@ -112,9 +112,23 @@ def expected_index(connection: psycopg.Connection[Any], table: Relation, spec: I
     return found
 
 
-def ensure_index(
-    connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec, expected: FoundIndex | None = None
-) -> bool:
+def refuse_other_definition(connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec) -> FoundIndex | None:
+    """
+    Return the index as it is, or None where it is yet to be built.
+
+    Raises:
+        PermanentError: An index of that name has another definition.
+    """
+    found, expected = read_index(connection, table, spec.name), expected_index(connection, table, spec)
+    if found is not None and (found.definition, found.is_unique) != (expected.definition, expected.is_unique):
+        raise PermanentError(
+            f"The index {table.named(spec.name)} is {found.definition!r}, but {expected.definition!r} is wanted. "
+            "Nothing was changed. Rename or drop it."
+        )
+    return found
+
+
+def ensure_index(connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec) -> bool:
     """
     Make sure that *table* has the index, valid, without stopping writers; true if it had to be built.
 
@@ -125,13 +139,7 @@ def ensure_index(
         PermanentError: An index of that name has another definition, or a unique index finds duplicates.
         TemporaryError: Others held the table, or an old transaction was waited for, longer than the lock_timeout.
     """
-    expected = expected or expected_index(connection, table, spec)
-    found = read_index(connection, table, spec.name)
-    if found is not None and (found.definition, found.is_unique) != (expected.definition, expected.is_unique):
-        raise PermanentError(
-            f"The index {table.named(spec.name)} is {found.definition!r}, but {expected.definition!r} is wanted. "
-            "Nothing was changed. Rename or drop it."
-        )
+    found = refuse_other_definition(connection, table, spec)
     if found is not None and found.is_valid:
         return False
     _warn_of_old_transactions(connection, table, spec)
