@@ -31,12 +31,12 @@ SECTIONS: dict[str, Callable[[], str]] = {
 def with_sections(readme: str) -> str:
     """*readme* with what stands between its markers written anew."""
     for name, section in SECTIONS.items():
-        marked = re.compile(rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        marked = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         found = marked.search(readme)
         if found is None:
             raise LookupError(f"README.md has no lines <!-- generated: {name} --> and, below it, <!-- end -->")
         before, after = readme[: found.end(1)], readme[found.start(2) :]
-        readme = f"{before}{section()}{after}"
+        readme = f"{before}{section()}\n{after}"
     return readme
 
 

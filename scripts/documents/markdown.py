@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 NOTHING = "-"
 
@@ -15,9 +14,9 @@ def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def link(path: str | None, *, up: str = "") -> str:
-    """A link to the file at *path*, named by its last part."""
-    return f"[{Path(path).name}]({up}{path})" if path else NOTHING
+def link(path: str | None, *, text: str | None = None, up: str = "") -> str:
+    """A link to the file at *path*, a path from the root; *up* leads there from the document's folder."""
+    return f"[{text or path}]({up}{path})" if path else NOTHING
 
 
 def sentence(text: str) -> str:

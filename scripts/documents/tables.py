@@ -49,6 +49,11 @@ class Described:
     event: str | None
     api: str | None
 
+    @property
+    def revision(self) -> str:
+        """The id of the revision that creates the table."""
+        return Path(self.created_by).stem.partition("_")[0]
+
 
 def described_tables(database: Database) -> Iterator[Described]:
     """The tables of *database* in the order in which foreign keys allow to create them."""
@@ -135,9 +140,15 @@ def index_definition(index: Index) -> str:
 def dictionary_section(described: Described) -> str:
     """The dictionary's section on one table."""
     table = described.table
-    places = (
-        f"Model {link(described.model, up='../')} · created by {link(described.created_by, up='../')}"
-        f" · event {link(described.event, up='../')} · API {link(described.api, up='../')}"
+    places = " · ".join(
+        f"{label} {link(path, text=text, up='../')}"
+        for label, path, text in (
+            ("Model", described.model, None),
+            ("created by", described.created_by, described.revision),
+            ("event", described.event, None),
+            ("API", described.api, None),
+        )
+        if path
     )
     columns = markdown_table(("Column", "Type", "Null", "Default", "Meaning"), map(column_row, table.columns))
     rules = "\n".join(f"- `{rule}`" for rule in rules_of(table))
@@ -160,7 +171,13 @@ def data_dictionary() -> str:
 def tables_section() -> str:
     """README's table of tables."""
     rows = [
-        (f"`{found.table.name}`", link(found.model), link(found.created_by), link(found.event), endpoints_of(found))
+        (
+            f"`{found.table.name}`",
+            link(found.model),
+            link(found.created_by, text=found.revision),
+            link(found.event),
+            endpoints_of(found),
+        )
         for database in DATABASES
         for found in described_tables(database)
     ]
