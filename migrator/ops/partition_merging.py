@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
@@ -136,16 +136,17 @@ def _finishing(plan: MergePlan) -> list[sql.Composed]:
 
 
 def _copy_looks(connection: psycopg.Connection[Any], plan: MergePlan) -> None:
-    partitions = read_partitions(connection, plan.partitioned)
-    template = plan.table.named(partitions[0].name) if partitions else plan.partitioned
-    apply_storage(connection, plan.table, read_storage(connection, template))
+    storage = read_storage(connection, plan.partitioned)
+    for oldest in read_partitions(connection, plan.partitioned)[:1]:
+        parameters = read_storage(connection, plan.table.named(oldest.name)).parameters
+        storage = replace(storage, parameters=parameters)
+    apply_storage(connection, plan.table, storage)
     copy_comment(connection, "TABLE", plan.partitioned, plan.table)
     copy_privileges(connection, plan.partitioned, plan.table)
 
 
 def _refuse_obstacles(connection: psycopg.Connection[Any], plan: MergePlan) -> None:
-    partitions = {f"table {name}" for part in read_partitions(connection, plan.table) for name in (part.name,)}
-    if obstacles := [each for each in read_obstacles(connection, plan.table) if each not in partitions]:
+    if obstacles := read_obstacles(connection, plan.table):
         raise PermanentError(
             f"{plan.table} cannot be put back into one table while there is: {', '.join(obstacles)}. "
             "Nothing was changed. Drop these or move them elsewhere, then start again."

@@ -37,12 +37,14 @@ def copy_privileges(connection: psycopg.Connection[Any], source: Relation, targe
         connection.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(target.identifier, grantee))
     for row in wanted:
         column, _, _, privilege, is_grantable = row
-        what = sql.SQL(privilege)
-        if column is not None:
-            what = sql.SQL("{} ({})").format(what, sql.Identifier(column))
+        columns = sql.SQL("") if column is None else sql.SQL(" ({})").format(sql.Identifier(column))
         connection.execute(
-            sql.SQL("GRANT {} ON {} TO {}{}").format(
-                what, target.identifier, _grantee(row), sql.SQL(" WITH GRANT OPTION" if is_grantable else "")
+            sql.SQL("GRANT {}{} ON {} TO {}{}").format(
+                sql.SQL(privilege),
+                columns,
+                target.identifier,
+                _grantee(row),
+                sql.SQL(" WITH GRANT OPTION" if is_grantable else ""),
             )
         )
 
@@ -51,5 +53,5 @@ def _grants(connection: psycopg.Connection[Any], table: Relation) -> list[Any]:
     return connection.execute(_GRANTS, {"table": table.quoted}).fetchall()
 
 
-def _grantee(row: Any) -> sql.Composable:  # noqa: ANN401 - a row of _GRANTS
+def _grantee(row: Any) -> sql.Composable:
     return sql.SQL("PUBLIC") if row[1] else sql.Identifier(row[2])
