@@ -123,8 +123,9 @@ def sentence(error: BaseException) -> str:
     """Return what the server said, else what the error says, as one line; PostgreSQL never echoes passwords."""
     for link in _chain(error):
         if isinstance(link, psycopg.Error):
-            parts = [link.diag.message_primary or str(link), link.diag.message_detail or ""]
-            return " ".join(" ".join(parts).split()).rstrip(".")
+            # Without a diagnosis it is a failed connect, whose further lines ask questions.
+            said = link.diag.message_primary or str(link).partition("\n")[0].removeprefix("connection failed: ")
+            return " ".join(f"{said} {link.diag.message_detail or ''}".split()).rstrip(".")
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 

@@ -7,7 +7,7 @@ from migrator.errors import DataLossRefusedError
 CONSENT = "lose-data=yes"
 
 
-def require_data_loss_consent(op: Any, what: str) -> None:  # noqa: ANN401 - alembic.op is a module
+def require_data_loss_consent(op: Any, what: str) -> None:
     """
     Return if losing *what* was agreed to: by `-x lose-data=yes`, or by attribute `lose_data` of the configuration.
 

@@ -118,3 +118,24 @@ def _verdict(
     if revision in known:
         return Verdict.BEHIND
     return Verdict.AHEAD_COMPATIBLE if floor in known else Verdict.AHEAD_INCOMPATIBLE
+
+
+def refuse_unusable(environment: Environment, found: Probe) -> None:
+    """
+    Return if the database may be used or brought to head.
+
+    Raises:
+        PermanentError: It is ahead of this code, or it is another environment's.
+    """
+    if found.verdict is Verdict.FOREIGN:
+        raise PermanentError(
+            f"This is not the {environment.name} database: it carries the version table of another environment "
+            f"({', '.join(environment.foreign_version_tables)}). Nothing was changed. "
+            f"Check {' and '.join(environment.url_variables)}."
+        )
+    if found.verdict is Verdict.AHEAD_INCOMPATIBLE:
+        floor = f"needs code of revision {found.floor} or later" if found.floor else "records no compatibility floor"
+        raise PermanentError(
+            f"The {environment.name} database is at revision {found.revision}, which this code does not know, and "
+            f"{floor}; this code's head is {environment.head}. Nothing was changed. Deploy newer code."
+        )

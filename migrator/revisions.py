@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from migrator.autocommit import AutocommitGuard
 from migrator.bookkeeping import Bookkeeper
 from migrator.errors import VersionMovedError
 
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationInfo
     from sqlalchemy import Connection
 
+    from migrator.budgets import Budgets
+    from migrator.environment import Environment
     from migrator.lock import LockProof
+    from migrator.progress import Progress
 
 _LOCAL_SETTINGS = text("""
 SELECT pg_catalog.set_config('lock_timeout', :lock_timeout, true),
@@ -34,20 +39,29 @@ class RevisionGuard:
     lock waits at that row, then sees that it moved.
 
     Args:
-        version_table: Whose row is locked.
-        lock_timeout_seconds: How long a statement of a revision may wait for a lock.
+        environment: Whose version row is locked.
+        budgets: How long a statement waits for a lock, and how long for another session.
+        progress: Told what is being run.
     """
 
-    def __init__(self, version_table: str, lock_timeout_seconds: float) -> None:
-        self._version_table = version_table
-        self._lock_timeout = f"{int(lock_timeout_seconds * 1000)}ms"
+    def __init__(self, environment: Environment, budgets: Budgets, progress: Progress) -> None:
+        self._version_table = environment.version_table
+        self._lock_timeout = f"{int(budgets.lock_timeout_seconds * 1000)}ms"
         self._heads: set[str] = set()
         self._proof: LockProof | None = None
-        self._bookkeeper = Bookkeeper(version_table)
+        self._progress = progress
+        self._bookkeeper = Bookkeeper(environment.version_table)
+        self._autocommit = AutocommitGuard(
+            environment.version_table,
+            environment.direct_url_variable,
+            budgets.peer_seconds,
+            progress.leave_transaction,
+        )
 
-    def watch(self, ctx: MigrationContext, proof: LockProof | None) -> None:
+    @contextmanager
+    def watching(self, ctx: MigrationContext, proof: LockProof | None) -> Iterator[None]:
         """
-        Wrap the revisions that *ctx* is going to run.
+        Guard the revisions that *ctx* runs meanwhile.
 
         Alembic has no hook at the beginning of a revision's transaction, so its function that yields them is wrapped.
         *proof* is checked before each; None: offline, or nothing will be changed.
@@ -55,13 +69,18 @@ class RevisionGuard:
         self._proof = proof
         run: Callable[[Any, MigrationContext], Iterable[Any]] = ctx.opts["fn"]
 
-        def guarded(heads: Any, context: MigrationContext) -> Iterator[Any]:  # noqa: ANN401 - Alembic's own type
+        def guarded(heads: Any, context: MigrationContext) -> Iterator[Any]:
             self._heads = set(heads or ())
             for step in run(heads, context):
-                step.migration_fn = self._opened(step.migration_fn, context)
+                step.migration_fn = self._opened(step, context)
                 yield step
 
         ctx._migrations_fn = guarded  # noqa: SLF001
+        self._autocommit.watch(ctx, self._refuse_moved_version)
+        try:
+            yield
+        finally:
+            self._autocommit.release()
 
     def applied(
         self, ctx: MigrationContext, step: MigrationInfo, heads: Collection[object], run_args: Mapping[str, object]
@@ -70,33 +89,44 @@ class RevisionGuard:
         del run_args
         self._heads = {str(head) for head in heads}
         self._bookkeeper.record(ctx, step, self._heads)
+        self._autocommit.release()
 
-    def _opened(self, migrate: Callable[..., None], ctx: MigrationContext) -> Callable[..., None]:
+    def _opened(self, step: Any, ctx: MigrationContext) -> Callable[..., None]:
+        migrate: Callable[..., None] = step.migration_fn
+
         @functools.wraps(migrate)
         def opened(**arguments: object) -> None:
+            self._progress.begin(step)
             if ctx.as_sql:
                 ctx.execute(f"SET LOCAL lock_timeout = '{self._lock_timeout}'")
                 ctx.execute("SET LOCAL TimeZone = 'UTC'")
             elif ctx.connection is not None:
-                self._open(ctx.connection, ctx)
+                self._open(ctx.connection)
             migrate(**arguments)
 
         return opened
 
-    def _open(self, connection: Connection, ctx: MigrationContext) -> None:
+    def _open(self, connection: Connection) -> None:
         connection.execute(_LOCAL_SETTINGS, {"lock_timeout": self._lock_timeout})
-        table = ctx.dialect.identifier_preparer.quote(self._version_table)
         if not self._heads:
             # There is no row to lock yet, so the table keeps a second first revision out.
-            connection.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
-        found = set(connection.scalars(text(f"SELECT version_num FROM {table} FOR UPDATE")))  # noqa: S608 - quoted
+            connection.execute(text(f"LOCK TABLE {self._quoted(connection)} IN SHARE ROW EXCLUSIVE MODE"))
+        self._refuse_moved_version(connection)
+        if self._proof is not None and not connection.exec_driver_sql(*self._proof.query).scalar():
+            raise self._proof.lost
+
+    def _refuse_moved_version(self, connection: Connection) -> None:
+        """Lock the version row and raise if it is not what this run goes by."""
+        statement = f"SELECT version_num FROM {self._quoted(connection)} FOR UPDATE"  # noqa: S608 - quoted
+        found = set(connection.scalars(text(statement)))
         if found != self._heads:
             raise VersionMovedError(
                 f"{self._version_table} holds {_names(found)}, but {_names(self._heads)} was read before: somebody "
                 "else moved it. Nothing was changed here; read it again."
             )
-        if self._proof is not None and not connection.exec_driver_sql(*self._proof.query).scalar():
-            raise self._proof.lost
+
+    def _quoted(self, connection: Connection) -> str:
+        return connection.dialect.identifier_preparer.quote(self._version_table)
 
 
 def _names(heads: set[str]) -> str:

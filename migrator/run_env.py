@@ -17,6 +17,7 @@ from migrator.budgets import Budgets
 from migrator.connections import migration_engine
 from migrator.errors import MigratorError, PermanentError
 from migrator.lock import MigrationLock
+from migrator.progress import Progress
 from migrator.revisions import RevisionGuard
 from migrator.urls import checked_postgres_url
 
@@ -47,7 +48,8 @@ def run_env(environment: Environment, target_metadata: MetaData) -> None:
 
     Reads from the configuration's attributes, all optional: `url` (else the environment's variables), `connection`
     (an Engine or a Connection to use instead), `migration_lock` (a LockProof that the lock is held; else it is
-    taken here), `budgets`, `application_name`.
+    taken here), `budgets`,
+    `progress` (a Progress that is told which revision is being run), `application_name`.
 
     Raises:
         MigratorError: It was refused or given up; under the alembic command a CommandError with the same sentence.
@@ -68,16 +70,15 @@ def run_env(environment: Environment, target_metadata: MetaData) -> None:
 
 
 def _run_offline(environment: Environment, target_metadata: MetaData) -> None:
-    guard = RevisionGuard(environment.version_table, Budgets().lock_timeout_seconds)
+    guard = RevisionGuard(environment, Budgets(), Progress())
     _configure(environment, target_metadata, guard, dialect_name="postgresql", literal_binds=True)
-    guard.watch(context.get_context(), None)
-    with context.begin_transaction():
+    with guard.watching(context.get_context(), None), context.begin_transaction():
         context.run_migrations()
 
 
 def _run_online(environment: Environment, target_metadata: MetaData, config: Config) -> None:
     budgets: Budgets = config.attributes.get("budgets") or Budgets()
-    guard = RevisionGuard(environment.version_table, budgets.lock_timeout_seconds)
+    guard = RevisionGuard(environment, budgets, config.attributes.get("progress") or Progress())
     with _connection(environment, config, budgets) as connection:
         if connection.in_transaction():
             logger.warning(
@@ -94,17 +95,19 @@ def _run_online(environment: Environment, target_metadata: MetaData, config: Con
             include_schemas=any(table.schema for table in target_metadata.tables.values()),
             include_name=_reflected_names(),
         )
-        with _lock(environment, config, connection.engine, budgets) as proof:
-            guard.watch(context.get_context(), proof)
-            with context.begin_transaction():
-                context.run_migrations()
+        with (
+            _lock(environment, config, connection.engine, budgets) as proof,
+            guard.watching(context.get_context(), proof),
+            context.begin_transaction(),
+        ):
+            context.run_migrations()
 
 
 def _configure(
     environment: Environment,
     target_metadata: MetaData,
     guard: RevisionGuard,
-    **options: Any,  # noqa: ANN401 - whatever Alembic's configure takes
+    **options: Any,
 ) -> None:
     context.configure(
         target_metadata=target_metadata,

@@ -1,0 +1,168 @@
+"""What a start-up does when the database is not at head: lock, look again, adopt, run revisions, look once more."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from migrator.classifier import ErrorClass, classify, sentence
+from migrator.errors import LockLostError, MigratorError, PermanentError, TemporaryError, VersionMovedError
+from migrator.invalid_indexes import refuse_invalid_indexes
+from migrator.lock import MigrationLock
+from migrator.probe import Probe, Verdict, probe, refuse_unusable
+from migrator.progress import Progress
+from migrator.rights import may_migrate
+
+if TYPE_CHECKING:
+    from migrator.environment import Environment
+    from migrator.lock import LockProof
+    from migrator.reach import Server
+
+logger = logging.getLogger(__name__)
+
+_WAIT_FOR_HEAD_SECONDS = 1.0
+
+
+class StartUp:
+    """
+    One process's way from a database that is not at head to one that is.
+
+    Args:
+        environment: Whose revisions.
+        server: How the process reaches the database later.
+        ddl_server: How it reaches it to change it.
+    """
+
+    def __init__(self, environment: Environment, server: Server, ddl_server: Server) -> None:
+        self._environment = environment
+        self._server = server
+        self._ddl_server = ddl_server
+        self._budgets = server.budgets
+        self._peer_deadline = time.monotonic() + server.budgets.peer_seconds
+        self._progress = Progress()
+        self._failures: Counter[tuple[ErrorClass, str | None]] = Counter()
+        self.adopted_at: str | None = None
+
+    def run(self) -> Probe:
+        """
+        Return what the database says of itself once it is usable.
+
+        Raises:
+            TemporaryError, PermanentError: As `upgrade_to_head`.
+        """
+        if not self._ddl_server.ask(lambda connection: may_migrate(connection, self._environment)):
+            return self._await_head()
+        while True:
+            found = self._probe()
+            if found.verdict.is_usable:
+                return found
+            try:
+                self._migrate_alone()
+            except Exception as error:  # noqa: BLE001 - a revision is code of others; what it raises is classified
+                self._judge(error, found)
+
+    def _probe(self) -> Probe:
+        found = self._ddl_server.ask(lambda connection: probe(connection, self._environment))
+        refuse_unusable(self._environment, found)
+        return found
+
+    def _await_head(self) -> Probe:
+        logger.info(
+            "this role may not change the schema; waiting for somebody else to bring it to head",
+            extra={"event": "head_awaited", "environment": self._environment.name, "head": self._environment.head},
+        )
+        while True:
+            found = self._server.ask(lambda connection: probe(connection, self._environment))
+            refuse_unusable(self._environment, found)
+            if found.verdict.is_usable:
+                return found
+            if time.monotonic() >= self._peer_deadline:
+                raise TemporaryError(
+                    f"The {self._environment.name} database is at {found.revision or 'no revision'}, this code needs "
+                    f"{self._environment.head}, the role may not change the schema, and nobody else did within "
+                    f"{self._budgets.peer_seconds:g} s. Nothing was changed. Have it migrated, then start again."
+                )
+            time.sleep(_WAIT_FOR_HEAD_SECONDS)
+
+    def _migrate_alone(self) -> None:
+        with closing(self._ddl_server.connect()) as connection, MigrationLock(connection, self._environment) as lock:
+            remaining_seconds = max(self._peer_deadline - time.monotonic(), 0.0)
+            if lock.take(remaining_seconds, gone_on=lambda: self._probe().verdict.is_usable):
+                self._migrate(lock.proof)
+
+    def _migrate(self, proof: LockProof) -> None:
+        found = self._probe()
+        if found.verdict.is_usable:
+            return
+        # Only who holds the lock wants Alembic, whose import takes longer than most of the waiting.
+        from migrator.adoption import adopt  # noqa: PLC0415
+        from migrator.runner import run_revisions  # noqa: PLC0415
+
+        started = time.monotonic()
+        if found.verdict is Verdict.UNVERSIONED:
+            self.adopted_at = adopt(self._environment, self._ddl_server, proof)
+        run_revisions(self._environment, self._ddl_server, proof, self._progress)
+        reached = self._probe()
+        if reached.verdict is not Verdict.AT_HEAD:
+            raise PermanentError(
+                f"All revisions of the {self._environment.name} database ran, but it is at "
+                f"{reached.revision or 'no revision'} and not at {self._environment.head}. Somebody else moves it."
+            )
+        self._ddl_server.ask(lambda connection: refuse_invalid_indexes(connection, self._environment))
+        logger.info(
+            "the schema was brought to head",
+            extra={
+                "event": "schema_upgraded",
+                "environment": self._environment.name,
+                "from_revision": found.revision,
+                "to_revision": reached.revision,
+                "duration_ms": round((time.monotonic() - started) * 1000),
+            },
+        )
+
+    def _judge(self, error: Exception, found: Probe) -> None:
+        """Return if it is right to begin again with a look at the database, else raise what ends the start-up."""
+        kind = classify(error)
+        if isinstance(error, MigratorError) and not isinstance(error, LockLostError | VersionMovedError):
+            raise error
+        moved = self._probe().revision != found.revision
+        key = (kind, found.revision)
+        self._failures[key] += 1
+        begins_again = kind in {ErrorClass.CONNECT_TRANSIENT, ErrorClass.PEER} or (
+            kind in {ErrorClass.LOST_RACE, ErrorClass.AHEAD} and moved
+        )
+        if not begins_again:
+            raise self._permanent(error, found) from error
+        if not moved and self._failures[key] >= self._budgets.connect_attempts:
+            raise TemporaryError(
+                f"The {self._environment.name} database could not be brought to head: {sentence(error)}, "
+                f"{self._failures[key]} times over. It stays at {found.revision or 'no revision'}. Try again later."
+            ) from error
+        logger.warning(
+            "migrating was interrupted; beginning again where it stands",
+            extra={
+                "event": "migration_interrupted",
+                "environment": self._environment.name,
+                "revision": self._progress.revision,
+                "reason": sentence(error),
+            },
+        )
+        if not moved:
+            time.sleep(self._budgets.connect_delay_seconds)
+
+    def _permanent(self, error: Exception, found: Probe) -> PermanentError:
+        what = f"Revision {self._progress.revision}" if self._progress.revision else "Migrating"
+        kept = (
+            "It works outside a transaction, so part of it may be done"
+            if self._progress.outside_transaction
+            else "It was rolled back"
+        )
+        at = self._probe().revision or "no revision"
+        del found
+        return PermanentError(
+            f"{what} of the {self._environment.name} database failed: {sentence(error)}. {kept}; the database stays "
+            f"at {at}. Trying again will not help: correct the cause first."
+        )
