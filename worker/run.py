@@ -52,11 +52,12 @@ def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
             settings.database_url,
             ddl_url=direct_url.get_secret_value() if direct_url else None,
             budgets=settings.budgets,
+            application_name="headhunter-worker",
         )
     except MigratorError as exc:
         logger.error("%s", exc, extra={"event": "start_failed", "exit_code": exc.exit_code})  # noqa: TRY400
         return exc.exit_code
-    pulse.revision = result.revision_after
+    pulse.revision = result.after.revision
     return EXIT_DONE
 
 
@@ -65,10 +66,16 @@ def _work(settings: WorkerSettings, pulse: Pulse) -> int:
     crew = Crew(settings, pulse, stop)
     with _signals_set(stop):
         pulse.state = "running"
-        extra = {"event": "worker_started", "worker": pulse.name, "revision": pulse.revision}
-        logger.info("the worker is running", extra=extra)
+        started: dict[str, str | None] = {"event": "worker_started", "worker": pulse.name, "revision": pulse.revision}
+        logger.info("the worker is running", extra=started)
         crew.work()
-    extra = {"event": "worker_stopped", "rows": pulse.written.rows, "dead_letters": pulse.written.dead_letters}
+    written = pulse.written
+    extra = {
+        "event": "worker_stopped",
+        "worker": pulse.name,
+        "rows": written.rows,
+        "dead_letters": written.dead_letters,
+    }
     logger.info("the worker has stopped", extra=extra)
     if crew.failed.is_set() or crew.outdated.is_set():
         return EXIT_TEMPORARY

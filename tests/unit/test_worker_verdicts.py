@@ -137,14 +137,23 @@ def test_a_text_longer_than_one_mebibyte_is_cut_at_a_character():
 
 @pytest.mark.parametrize(
     ("given_level", "level"),
-    [("info", "INFO"), ("Warn", "WARNING"), ("err", "ERROR"), ("fatal", "CRITICAL"), ("notice", "INFO"), ("trace", "DEBUG")],
+    [
+        ("info", "INFO"),
+        ("Warn", "WARNING"),
+        ("err", "ERROR"),
+        ("fatal", "CRITICAL"),
+        ("notice", "INFO"),
+        ("trace", "DEBUG"),
+    ],
 )
 def test_a_known_alias_of_a_level_is_normalised(given_level, level):
     assert only_pushed(SYSTEM | {"level": given_level}).level == level
 
 
 def test_a_time_without_zone_is_utc():
-    assert only_pushed(SYSTEM | {"created_at": "2026-09-21T10:00:00"}).created_at == datetime(2026, 9, 21, 10, tzinfo=UTC)
+    assert only_pushed(SYSTEM | {"created_at": "2026-09-21T10:00:00"}).created_at == datetime(
+        2026, 9, 21, 10, tzinfo=UTC
+    )
 
 
 def test_an_unknown_field_is_kept_in_extra_data():

@@ -1,0 +1,140 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import redis
+
+from log_events.event_queue import EventQueue
+from log_events.heartbeat import WorkerHeartbeat
+from log_events.keys import GROUP
+from worker.receive import Receiver, is_no_group, worker_name
+
+HOST = "this-host"
+
+
+@pytest.fixture
+def queue(any_redis_url):
+    with redis.Redis.from_url(any_redis_url) as client:
+        queue = EventQueue(client)
+        queue.ensure_group()
+        yield queue
+
+
+def receiver(queue: EventQueue, worker: str | None = None) -> Receiver:
+    return Receiver(queue, f"{worker or worker_name(HOST)}/0", HOST)
+
+
+def beat(queue: EventQueue, name: str) -> None:
+    now = time.time()
+    queue.beat(WorkerHeartbeat(name=name, host=HOST, pid=1, state="running", started_at=now, last_progress_at=now))
+
+
+def claimed_within(seconds: float, claimer: Receiver) -> list:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        groups = claimer.claim()
+        if groups:
+            return groups
+        time.sleep(0.05)
+    return []
+
+
+def pid_of_a_dead_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_new_entries_are_received_once_and_in_order(queue):
+    ids = [queue.admit(b"frame", 1) for _ in range(3)]
+
+    first = receiver(queue).receive()
+
+    assert [entry.id for entry in first] == ids
+    assert not any(entry.is_redelivered for entry in first)
+    assert receiver(queue).receive(block=False) == []
+
+
+def test_the_number_of_entries_asked_for_follows_their_size(queue):
+    consumer = receiver(queue)
+    for _ in range(12):
+        queue.admit(b"x" * 3_000_000, 1)
+
+    assert [len(consumer.receive()) for _ in range(3)] == [4, 1, 1]
+
+
+def test_what_a_dead_process_of_this_host_left_is_claimed_within_seconds(queue):
+    queue.admit(b"frame", 1)
+    dead = receiver(queue, f"{HOST}:{pid_of_a_dead_process()}:1")
+    left = dead.receive()
+
+    groups = claimed_within(3, receiver(queue))
+
+    assert [[entry.id for entry in group] for group in groups] == [[left[0].id]]
+    assert groups[0][0].is_redelivered
+
+
+def test_what_a_former_process_with_our_own_process_id_left_is_claimed(queue):
+    queue.admit(b"frame", 1)
+    receiver(queue, f"{HOST}:{os.getpid()}:before").receive()
+
+    assert claimed_within(3, receiver(queue))
+
+
+def test_what_a_worker_that_beats_has_in_hand_is_left_to_it(queue):
+    queue.admit(b"frame", 1)
+    peer = "other-host:1:1"
+    receiver(queue, peer).receive()
+    beat(queue, peer)
+
+    assert claimed_within(1.5, receiver(queue)) == []
+
+
+def test_what_a_silent_worker_of_another_host_left_is_claimed(queue):
+    queue.admit(b"frame", 1)
+    receiver(queue, "other-host:1:1").receive()
+
+    assert claimed_within(3, receiver(queue))
+
+
+def test_an_entry_delivered_too_often_is_claimed_alone(queue):
+    suspect, innocent, also_innocent = (queue.admit(b"frame", 1) for _ in range(3))
+    receiver(queue, "other-host:1:1").receive()
+    client, stream = queue.client, queue.keys.stream
+    client.xclaim(stream, GROUP, "other-host:1:1/0", 0, [suspect], retrycount=4)
+    time.sleep(1.1)
+
+    groups = claimed_within(3, receiver(queue))
+
+    assert [[entry.id for entry in group] for group in groups] == [[innocent, also_innocent], [suspect]]
+
+
+def test_an_entry_that_is_gone_but_still_pending_is_not_delivered(queue):
+    entry_id = queue.admit(b"frame", 1)
+    receiver(queue, "other-host:1:1").receive()
+    queue.client.xdel(queue.keys.stream, entry_id)
+    time.sleep(1.1)
+
+    assert receiver(queue).claim() == []
+
+
+def test_a_lost_group_is_told_from_other_troubles(queue):
+    queue.client.flushall()
+
+    with pytest.raises(redis.ResponseError) as caught:
+        receiver(queue).receive()
+
+    assert is_no_group(caught.value)
+    assert not is_no_group(redis.ConnectionError("away"))
+
+
+def test_a_consumer_leaves_the_group_only_when_nothing_of_it_is_pending(queue):
+    queue.admit(b"frame", 1)
+    worker = worker_name(HOST)
+    entry = receiver(queue, worker).receive()[0]
+
+    assert not queue.leave(f"{worker}/0")
+    queue.client.xack(queue.keys.stream, GROUP, entry.id)
+    assert queue.leave(f"{worker}/0")
