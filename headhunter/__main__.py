@@ -1,7 +1,9 @@
 """The command line.  Each command's module is imported only when it is run, so that a worker starts fast."""
 
 import importlib
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -24,12 +26,12 @@ HIDDEN = {"demo"}
 class LazyGroup(TyperGroup):
     """The commands of COMMANDS, each loaded when it is asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401  (Typer does not export its context's type)
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands to show."""
         del ctx
         return [name for name in COMMANDS if name not in HIDDEN]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401  (as above)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return one command, or None where there is none of that name."""
         del ctx
         if cmd_name not in COMMANDS:
@@ -61,7 +63,10 @@ def main() -> None:
     Exit codes: 0 done, 1 a check found something, 2 wrong usage or settings, 70 permanent (retrying will not help),
     75 temporary (try again).
     """
+    tally_folder = os.environ.get("HEADHUNTER_DEMO_TALLY")
     try:
+        if tally_folder and sys.argv[1:2] != ["up"]:
+            _send_own_logs(Path(tally_folder))
         typer.main.get_command(application)(prog_name="headhunter")
     except Exception as error:
         fault = explained(error)
@@ -69,6 +74,12 @@ def main() -> None:
             raise
         print(fault.message, file=sys.stderr)
         sys.exit(fault.exit_code)
+
+
+def _send_own_logs(tally_folder: Path) -> None:
+    from headhunter.stack.own_logs import send_own_logs  # noqa: PLC0415  (only a demo pays for it)
+
+    send_own_logs(tally_folder, service=f"headhunter {' '.join(sys.argv[1:2])}")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _variable(location: Sequence[int | str]) -> str:
     return f"{str(location[0]).upper()} " if location else ""
 
 
-def _reason(detail: Any) -> str:  # noqa: ANN401  (pydantic's ErrorDetails, whose import is slow)
+def _reason(detail: Any) -> str:
     if detail["type"] == "missing":
         return "is not set"
     return without_passwords(str(detail["msg"]).removeprefix("Value error, "))

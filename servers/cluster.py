@@ -49,6 +49,12 @@ def make_data(folder: Path, binaries: PostgresBinaries, superuser: str, password
     draft.rename(folder / "data")
 
 
+def data_major(data: Path) -> int | None:
+    """Return the major version that the data in *data* belong to; only a server of that version opens them."""
+    version_path = data / "PG_VERSION"
+    return int(version_path.read_text(encoding="ascii")) if version_path.exists() else None
+
+
 def _locale(major: int) -> tuple[str, ...]:
     if major >= _BUILTIN_LOCALE_SINCE:
         return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")

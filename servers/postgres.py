@@ -15,7 +15,7 @@ from psycopg import sql
 
 from servers.binaries import PostgresBinaries, all_binaries, find_binaries
 from servers.child import give_to, start_child, stop_child, unprivileged_identity
-from servers.cluster import make_data
+from servers.cluster import data_major, make_data
 from servers.errors import ServerStartError
 from servers.folder_lock import FolderLock
 from servers.leftovers import log_since, stop_leftover
@@ -83,8 +83,8 @@ class PostgresServer:
             FolderInUseError: A server runs on *folder*, started by another process or by this one.
             ServerStartError: It did not come up; the data are untouched.
         """
-        binaries = binaries or find_binaries()
         folder = folder.resolve()
+        binaries = binaries or find_binaries(data_major(folder / "data"))
         all_settings = _all_settings(durable=durable, settings=settings)
         give_to(folder, unprivileged_identity())
         lock = FolderLock.acquire(folder / "lock")

@@ -122,6 +122,13 @@ def test_a_folder_in_use_is_refused_with_the_holder_s_process_id(tmp_path):
             assert server.process.poll() is None
 
 
+@majors
+def test_data_are_opened_by_the_version_that_made_them(tmp_path, binaries):
+    PostgresServer.start(tmp_path, binaries=binaries, durable=False).stop()
+    with PostgresServer.start(tmp_path, durable=False) as server:
+        assert server.major == binaries.major
+
+
 def test_what_redis_answered_survives_its_sudden_death(tmp_path):
     server = RedisServer.start(tmp_path)
     with redis.Redis.from_url(server.url) as client:

@@ -1,0 +1,11 @@
+"""Why the local stack ended although nobody told it to."""
+
+TEMPORARY = 75
+
+
+class StackError(Exception):
+    """Something that the stack needs has ended; `exit_code` is what `headhunter up` ends with."""
+
+    def __init__(self, message: str, exit_code: int = TEMPORARY) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
