@@ -83,6 +83,7 @@ class EventQueue:
         self._depth = self._script("depth")
         self._report = self._script("report")
         self._reports = self._script("reports")
+        self._leave = self._script("leave")
 
     def _script(self, name: str) -> Script:
         return self.client.register_script((SCRIPTS_FOLDER / f"{name}.lua").read_text())
@@ -123,6 +124,10 @@ class EventQueue:
         """Create stream and group unless they are there; True if they had to be created."""
         return bool(self._ensure_group(keys=(self.keys.stream, f"{self.keys.stream}:scratch"), args=(GROUP,)))
 
+    def leave(self, consumer: str) -> bool:
+        """Take *consumer* out of the group; False, and it stays, where entries of its are still pending."""
+        return bool(self._leave(keys=(self.keys.stream,), args=(GROUP, consumer)))
+
     def depth(self) -> QueueDepth:
         """What the queue holds now, in one round trip."""
         keys = (self.keys.list, self.keys.stream, self.keys.events, self.keys.bytes)
@@ -148,6 +153,10 @@ class EventQueue:
     def forget_worker(self, name: str) -> None:
         """Take a worker that left in good order off the list."""
         self.client.hdel(self.keys.workers, name)
+
+    def forget_producer(self, name: str) -> None:
+        """Take a producer that left in good order, with nothing dropped, off the list."""
+        self.client.hdel(self.keys.producers, name)
 
     def heartbeats(self) -> list[Seen[WorkerHeartbeat]]:
         """The last heartbeat of each worker of the last hour."""

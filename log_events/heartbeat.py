@@ -43,6 +43,8 @@ class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):
     buffered_events: int = 0
     buffered_bytes: int = 0
     dropped_events: int = 0
+    dropped_by_kind: dict[str, int] = {}
+    """By level, and ``llm_log`` for LLM calls."""
 
 
 class Seen(msgspec.Struct, Generic[T], frozen=True):

@@ -17,6 +17,8 @@ MAX_FRAME_BYTES = 1024 * 1024
 """A frame grows to this size; a larger event travels alone."""
 
 CRC_BYTES = 4
+FRAME_OVERHEAD_BYTES = CRC_BYTES + 5
+"""What a frame adds to the bytes of its events: checksum and array header."""
 
 _encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
 _events_decoder = msgspec.msgpack.Decoder(list[LogEvent])

@@ -1,0 +1,198 @@
+"""The bounded buffer between those who log and those who send: encoded events, gathered into frames as they come."""
+
+import queue
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from log_events.wire import MAX_FRAME_BYTES, decode_event
+
+LLM_KIND = "llm_log"
+"""How a dropped LLM call is counted; a dropped system log is counted under its level."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """The encoded events of one frame."""
+
+    first: int
+    """Number of its first event, counted from the buffer's start."""
+    events: list[bytes] = field(default_factory=list)
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BufferCounters:
+    """What became of the events that were put into a buffer, since it was made."""
+
+    accepted_events: int
+    """In Redis, for certain."""
+    buffered_events: int
+    buffered_bytes: int
+    dropped_by_kind: dict[str, int]
+    """By level, and ``llm_log`` for LLM calls."""
+
+    @property
+    def dropped_events(self) -> int:
+        """All that were dropped."""
+        return sum(self.dropped_by_kind.values())
+
+
+class EventBuffer:
+    """
+    Holds at most *max_bytes* of encoded events until their frame is settled, those on their way included.
+
+    `put` only ever appends to a list; a batch is handed over whole, so nobody holds the lock for longer than
+    a few operations.  The lock is re-entrant because a signal handler may log while its thread is in `put`.
+    """
+
+    def __init__(self, max_bytes: int, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._max_frame_bytes = max_frame_bytes
+        self._lock = threading.RLock()
+        self._settled = threading.Condition(self._lock)
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._open = Batch(first=0)
+        self._full: deque[Batch] = deque()
+        self._in_flight: dict[int, Batch] = {}
+        self._put_events = 0
+        self._held_bytes = 0
+        self._accepted_events = 0
+        self._lost_events = 0
+        self._dropped: Counter[str] = Counter()
+        self._flushes = 0
+        self._is_closed = False
+
+    def put(self, encoded: bytes, kind: str) -> bool:
+        """Take one event; False, and counted as dropped under *kind*, where it does not fit.  Waits for nobody."""
+        size = len(encoded)
+        with self._lock:
+            if self._held_bytes + size > self._max_bytes or self._is_closed:
+                self._dropped[kind] += 1
+                return False
+            batch = self._open
+            is_first = not batch.events
+            if batch.bytes + size > self._max_frame_bytes and not is_first:
+                self._full.append(batch)
+                self._open = batch = Batch(first=self._put_events)
+                is_first = True
+            batch.events.append(encoded)
+            batch.bytes += size
+            self._put_events += 1
+            self._held_bytes += size
+        if is_first:
+            # Either the buffer was empty or a frame is full: both are news for a sender.
+            self._wake.put(None)
+        return True
+
+    def count_dropped(self, kind: str) -> None:
+        """Count an event that did not come as far as `put`."""
+        with self._lock:
+            self._dropped[kind] += 1
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait, without any cost, until there is something to send; False where there was nothing for so long."""
+        try:
+            self._wake.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return False
+        return True
+
+    def gather(self, interval_seconds: float) -> None:
+        """Give events *interval_seconds* to come together, unless a frame is full or somebody waits in `flush`."""
+        if not self._full and not self._flushes:
+            self.wait(interval_seconds)
+
+    def take(self) -> Batch | None:
+        """The next frame's events, oldest first; they count as held until `settle`."""
+        with self._lock:
+            if self._full:
+                batch = self._full.popleft()
+            elif self._open.events:
+                batch, self._open = self._open, Batch(first=self._put_events)
+            else:
+                return None
+            self._in_flight[batch.first] = batch
+            if self._full or self._open.events:
+                self._wake.put(None)
+            return batch
+
+    def settle(self, batch: Batch) -> None:
+        """Redis has *batch*: make room."""
+        with self._lock:
+            if self._in_flight.pop(batch.first, None) is not None:
+                self._held_bytes -= batch.bytes
+                self._accepted_events += len(batch.events)
+            self._settled.notify_all()
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Have everything sent at once that was put before; False where that took longer than *timeout_seconds*."""
+        with self._lock:
+            end = self._put_events
+            self._flushes += 1
+            self._wake.put(None)
+            try:
+                return self._settled.wait_for(lambda: self._oldest() >= end, timeout_seconds)
+            finally:
+                self._flushes -= 1
+
+    def close(self) -> None:
+        """Drop, and count, whatever is put from now on."""
+        with self._lock:
+            self._is_closed = True
+
+    def abandon(self) -> int:
+        """Count everything that is not settled as dropped; return how many events that is."""
+        with self._lock:
+            batches = [*self._in_flight.values(), *self._full, self._open]
+            self._in_flight.clear()
+            self._full.clear()
+            self._open = Batch(first=self._put_events)
+            self._held_bytes = 0
+            encoded = [event for batch in batches for event in batch.events]
+            self._lost_events += len(encoded)
+        lost = Counter(map(kind_of, encoded))
+        with self._lock:
+            self._dropped.update(lost)
+        return len(encoded)
+
+    def refuse(self, batch: Batch) -> None:
+        """Redis will never take *batch*: count it as dropped and make room."""
+        lost = Counter(map(kind_of, batch.events))
+        with self._lock:
+            if self._in_flight.pop(batch.first, None) is not None:
+                self._held_bytes -= batch.bytes
+                self._lost_events += len(batch.events)
+                self._dropped.update(lost)
+            self._settled.notify_all()
+
+    def wake_all(self, senders: int) -> None:
+        """Let *senders* waiting threads look up, to see that they are to end."""
+        for _ in range(senders):
+            self._wake.put(None)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held, on its way included."""
+        with self._lock:
+            return self._oldest() >= self._put_events
+
+    def counters(self) -> BufferCounters:
+        """What became of all events so far."""
+        with self._lock:
+            return BufferCounters(
+                accepted_events=self._accepted_events,
+                buffered_events=self._put_events - self._accepted_events - self._lost_events,
+                buffered_bytes=self._held_bytes,
+                dropped_by_kind=dict(self._dropped),
+            )
+
+    def _oldest(self) -> int:
+        """Number of the oldest event that is held, or of the next one to come."""
+        waiting = self._full[0].first if self._full else self._open.first
+        return min((waiting, *self._in_flight))
+
+
+def kind_of(encoded: bytes) -> str:
+    """What an encoded event is counted as when it is dropped."""
+    return getattr(decode_event(encoded), "level", LLM_KIND)
