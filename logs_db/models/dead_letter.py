@@ -35,7 +35,8 @@ class DeadLetter(LogsBase):
         primary_key=True, comment="Key; derived from the entry, the place in it and the bytes, never random"
     )
     created_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), comment="UTC, by the queue's clock: when the event was accepted; milliseconds"
+        DateTime(timezone=True),
+        comment="UTC, by the queue's clock: when it was accepted; source legacy: by the database's, when set aside",
     )
     reason: Mapped[str] = mapped_column(String(50), comment="Verdict in one word, for example not_json")
     detail: Mapped[str] = mapped_column(Text, comment="The verdict in a sentence, without any of the content")

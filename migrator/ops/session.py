@@ -69,13 +69,9 @@ def online_session(operations: Operations) -> Iterator[psycopg.Connection[Any]]:
     Give a connection outside any transaction, in UTC, patient with locks that stop nobody.
 
     What the revision did before is committed; the session's settings are put back at the end.
-
-    Raises:
-        PermanentError: A pooler is in between, which may hand each statement to another session.
     """
     with operations.get_context().autocommit_block():
         connection = raw_connection(operations)
-        _refuse_pooler(connection)
         with _session_settings(connection):
             yield connection
 
@@ -130,16 +126,6 @@ def await_others(connection: psycopg.Connection[Any], table: Relation) -> None:
             f"{table} is being altered, analysed or indexed by another session; server processes that hold it: "
             f"{(row and row[0]) or 'none any more'}. Nothing was changed here. Start again when they are done."
         ) from error
-
-
-def _refuse_pooler(connection: psycopg.Connection[Any]) -> None:
-    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-    # A pooler shows its clients process numbers that it made up.
-    if row is not None and row[0] != connection.info.backend_pid:
-        raise PermanentError(
-            "This revision works outside a transaction and needs a session of its own, but a pooler stands between "
-            "it and the server. Nothing was changed. Give the migrations the URL of the server itself."
-        )
 
 
 @contextmanager
