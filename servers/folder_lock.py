@@ -28,7 +28,7 @@ class FolderLock:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
-            raise FolderInUseError(f"{path.parent} is in use by process {holder}; stop the server there first") from error
+            raise FolderInUseError(f"{path.parent} is in use by process {holder}; stop that process first") from error
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return cls(descriptor)

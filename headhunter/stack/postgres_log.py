@@ -62,7 +62,7 @@ def postgres_event(entry: dict[str, Any]) -> SystemLogEvent:
 
 def _lines(path: Path, stop: Event) -> Iterator[str]:
     while not path.exists():
-        if stop.wait(_LOOK_SECONDS):
+        if stop.wait(_LOOK_SECONDS) and not path.exists():
             return
     with path.open(encoding="utf-8", errors="replace") as file:
         begun = ""
