@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-Write what the documents say about the code: docs/data-dictionary.md and the generated sections of README.md.
+Write what the documents say about the code: docs/data-dictionary.md, docs/verdicts.md and sections of README.md.
 
 ``python scripts/generate_docs.py`` writes them; ``--check`` writes nothing and exits 1 where one is out of date.
 """
@@ -15,9 +15,11 @@ from pathlib import Path
 from documents.commands import commands_section
 from documents.settings import settings_section
 from documents.tables import data_dictionary, tables_section
+from documents.verdicts import verdicts_document
 
 ROOT = Path(__file__).resolve().parents[1]
 DICTIONARY = Path("docs/data-dictionary.md")
+VERDICTS = Path("docs/verdicts.md")
 README = Path("README.md")
 COMMAND = "python scripts/generate_docs.py"
 
@@ -44,6 +46,7 @@ def documents() -> dict[Path, str]:
     """Every generated document: its path from the root and what it should hold."""
     return {
         DICTIONARY: data_dictionary(),
+        VERDICTS: verdicts_document(),
         README: with_sections((ROOT / README).read_text(encoding="utf-8")),
     }
 

@@ -69,7 +69,8 @@ class Receiver:
         """Entries that dead workers left pending, in the groups in which they are to be written."""
         groups: list[list[Entry]] = []
         for name, idle_ms in self._owners():
-            together, alone = [], []
+            together: list[bytes] = []
+            alone: list[bytes] = []
             for pending in self._pending_of(name, idle_ms):
                 is_suspect = pending["times_delivered"] > ALONE_AFTER_DELIVERIES
                 (alone if is_suspect else together).append(pending["message_id"])
@@ -106,7 +107,8 @@ class Receiver:
         return list(pending)
 
     def _claim(self, ids: list[bytes], idle_ms: int) -> list[Entry]:
-        claimed: Any = self._queue.client.xclaim(self._queue.keys.stream, GROUP, self._consumer, idle_ms, ids)
+        wanted: Any = ids
+        claimed: Any = self._queue.client.xclaim(self._queue.keys.stream, GROUP, self._consumer, idle_ms, wanted)
         return [Entry(entry_id, fields, is_redelivered=True) for entry_id, fields in claimed if fields]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from logs_db.dead_letters import DeadLetterRow
+from logs_db.errors import LogsDatabaseError
 
 from log_events.wire import LogEvent
 from migrator.classifier import ErrorClass, classify, sentence
@@ -115,7 +116,7 @@ class Writer:
         for struct, of_table in days.items():
             try:
                 self._make_days(struct, of_table)
-            except psycopg.Error as exc:
+            except (psycopg.Error, LogsDatabaseError) as exc:
                 self._patience.wait(sentence(exc))
 
 

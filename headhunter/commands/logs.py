@@ -1,0 +1,89 @@
+"""``headhunter logs``: what an operator asks of the logs database by hand."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Any
+from uuid import UUID
+
+import psycopg
+import typer
+
+from headhunter.output import print_table
+from logs_db import dead_letters
+from logs_db.dead_letters import DeadLetterSummary, StoredDeadLetter
+from logs_db.environment import ENVIRONMENT
+from migrator.urls import checked_postgres_url
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look into the logs database.")
+letters = typer.Typer(no_args_is_help=True, add_completion=False, help="The events that could not become rows.")
+app.add_typer(letters, name="dead-letters")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@letters.command("list")
+def list_letters(
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason, for example not_json.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters, the newest first, and count them by reason."""
+    with _connected() as connection:
+        page = dead_letters.read_page(connection, limit=limit, reason=reason)
+        counts = dead_letters.read_counts(connection)
+    if as_json:
+        print(
+            json.dumps(
+                {"counts": [asdict(count) for count in counts], "letters": [asdict(one) for one in page]}, default=str
+            )
+        )
+        return
+    print_table(("reason", "letters", "newest"), [(count.reason, count.rows, count.newest_at) for count in counts])
+    print_table(("id", "accepted", "reason", "detail", "bytes", "seen"), map(_line, page))
+
+
+@letters.command("show")
+def show_letter(letter_id: Annotated[UUID, typer.Argument(metavar="ID")], as_json: AsJson = False) -> None:
+    """Show one dead letter with the bytes that came in, unprintable ones escaped."""
+    with _connected() as connection:
+        letter = dead_letters.read_one(connection, letter_id)
+    if letter is None:
+        typer.echo(
+            f"There is no dead letter {letter_id}; `headhunter logs dead-letters list` shows which there are.", err=True
+        )
+        raise typer.Exit(1)
+    shown = _shown(letter)
+    if as_json:
+        print(json.dumps(shown, default=str))
+        return
+    print_table(("field", "value"), shown.items())
+
+
+def _line(letter: DeadLetterSummary) -> tuple[Any, ...]:
+    return letter.id, letter.created_at, letter.reason, letter.detail, letter.size_bytes, letter.seen_count
+
+
+def _shown(letter: StoredDeadLetter) -> dict[str, Any]:
+    return asdict(letter) | {"sha256": letter.sha256.hex(), "raw": escaped(letter.raw)}
+
+
+def escaped(raw: bytes) -> str:
+    """*raw* as text that no terminal takes for a command: what is not printable ASCII is written as ``\\x..``."""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in raw)
+
+
+@contextmanager
+def _connected() -> Iterator[psycopg.Connection[Any]]:
+    url = ENVIRONMENT.url_from_variables()
+    if url is None:
+        typer.echo("LOGS_DATABASE_URL is not set; `make up` writes it to .headhunter/stack.env.", err=True)
+        raise typer.Exit(2)
+    try:
+        checked = checked_postgres_url(url)
+    except ValueError as exc:
+        typer.echo(f"LOGS_DATABASE_URL {exc}", err=True)
+        raise typer.Exit(2) from None
+    with psycopg.connect(checked, autocommit=True, connect_timeout=5, application_name="headhunter-logs") as connection:
+        yield connection
