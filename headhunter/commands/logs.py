@@ -70,8 +70,8 @@ def _shown(letter: StoredDeadLetter) -> dict[str, Any]:
 
 
 def escaped(raw: bytes) -> str:
-    """*raw* as text that no terminal takes for a command: what is not printable ASCII is written as ``\\x..``."""
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in raw)
+    """*raw* as text that no terminal takes for a command: whatever is not printable ASCII stands as its code."""
+    return raw.decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
 @contextmanager
