@@ -12,6 +12,7 @@ import hashlib
 import logging
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -171,7 +172,7 @@ class MigrationLock:
     def release(self) -> None:
         """Give the lock back; harmless when it is not held or the connection is gone."""
         self._proof = None
-        if not self._connection.closed:
+        with suppress(psycopg.OperationalError):
             self._connection.rollback()
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+_HIGHEST_PORT = 65535
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -26,7 +27,7 @@ def checked_postgres_url(text: str) -> str:
     if not separator:
         raise ValueError("is not a URL; write postgresql://user:password@host:5432/database")
     if scheme.lower() not in _SCHEMES:
-        raise ValueError(f"begins with {scheme[:32]!r}, but only postgresql:// is understood")
+        raise ValueError("does not begin with postgresql://, the only kind that is understood here")
     url = f"postgresql://{rest}"
     try:
         parameters = conninfo_to_dict(url)
@@ -36,6 +37,8 @@ def checked_postgres_url(text: str) -> str:
             "is not a valid postgresql:// URL; write postgresql://user:password@host:5432/database and "
             "percent-encode special characters in user and password, as %40 for @"
         ) from None
+    if not all(_is_port(port) for port in str(parameters.get("port") or "5432").split(",")):
+        raise ValueError("has a port that is no number from 1 to 65535")
     if not parameters.get("dbname"):
         raise ValueError("names no database; write postgresql://user:password@host:5432/database")
     return url
@@ -72,6 +75,11 @@ def without_password(text: str) -> str:
     port = f":{parameters['port']}" if parameters.get("port") else ""
     user = f"{parameters['user']}@" if parameters.get("user") else ""
     return f"{user}{host}{port}/{parameters.get('dbname', '')}"
+
+
+def _is_port(text: str) -> bool:
+    # An empty one, in a list of several, is the default.
+    return not text or (text.isascii() and text.isdigit() and 0 < int(text) <= _HIGHEST_PORT)
 
 
 def _text(value: object) -> str | None:
