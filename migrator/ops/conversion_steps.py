@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, LiteralString
 
+import psycopg
 from psycopg import sql
 
 from migrator.ops.conversion_state import BOUND_LEAD
@@ -13,8 +15,6 @@ from migrator.partitioning import first_midnight_after, midnight_literal
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import psycopg
 
     from migrator.ops.partition_plan import PartitionPlan
 
@@ -86,8 +86,10 @@ def validate_bound(connection: psycopg.Connection[Any], plan: PartitionPlan) -> 
 def server_time(connection: psycopg.Connection[Any]) -> datetime:
     """Return the time by the server's clock, which also dates the rows of clients that give none."""
     row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
-    time: datetime = row[0] if row else None  # type: ignore[assignment]
-    return time
+    if row is None:
+        raise psycopg.InternalError("The server did not tell the time.")
+    time: datetime = row[0]
+    return time.astimezone(UTC)
 
 
 def _move_batch(connection: psycopg.Connection[Any], plan: PartitionPlan, bound: datetime) -> int:
