@@ -11,7 +11,6 @@ import psycopg
 
 from log_events.wire import LogEvent
 from logs_db import dead_letters, partitions
-from logs_db.errors import LogsDatabaseError
 from migrator.classifier import sentence
 from worker.store import CONNECT_TIMEOUT_SECONDS
 from worker.tables import LLM_LOGS, SYSTEM_LOGS
@@ -46,7 +45,7 @@ class Maintenance:
             try:
                 self._pass()
                 pause_seconds = EVERY_SECONDS
-            except (psycopg.Error, LogsDatabaseError) as exc:
+            except psycopg.Error as exc:
                 extra = {"event": "maintenance_failed", "reason": sentence(exc)}
                 logger.warning("maintenance of the logs database failed; it is tried again", extra=extra)
                 pause_seconds = AGAIN_AFTER_FAILURE_SECONDS
@@ -56,7 +55,7 @@ class Maintenance:
         Make the partitions of *days* for the events of *struct*; days that are there are left alone.
 
         Raises:
-            psycopg.Error, LogsDatabaseError: It could not be done now; try again.
+            psycopg.Error, ValueError: It could not be done now; try again.
         """
         with self._making, self._connected() as connection:
             partitions.ensure_days(connection, _NAME_OF[struct], sorted(days))

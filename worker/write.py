@@ -10,10 +10,9 @@ from datetime import date
 from typing import Any
 
 import psycopg
-from logs_db.dead_letters import DeadLetterRow
-from logs_db.errors import LogsDatabaseError
 
 from log_events.wire import LogEvent
+from logs_db.dead_letters import DeadLetterRow
 from migrator.classifier import ErrorClass, classify, sentence
 from worker.decode import Row, decode_batch, decode_each
 from worker.entry import Entry
@@ -116,7 +115,7 @@ class Writer:
         for struct, of_table in days.items():
             try:
                 self._make_days(struct, of_table)
-            except (psycopg.Error, LogsDatabaseError) as exc:
+            except (psycopg.Error, ValueError) as exc:
                 self._patience.wait(sentence(exc))
 
 
