@@ -63,10 +63,8 @@ def main() -> None:
     Exit codes: 0 done, 1 a check found something, 2 wrong usage or settings, 70 permanent (retrying will not help),
     75 temporary (try again).
     """
-    tally_folder = os.environ.get("HEADHUNTER_DEMO_TALLY")
     try:
-        if tally_folder and sys.argv[1:2] != ["up"]:
-            _send_own_logs(Path(tally_folder))
+        _send_own_logs()
         typer.main.get_command(application)(prog_name="headhunter")
     except Exception as error:
         fault = explained(error)
@@ -76,10 +74,13 @@ def main() -> None:
         sys.exit(fault.exit_code)
 
 
-def _send_own_logs(tally_folder: Path) -> None:
-    from headhunter.stack.own_logs import send_own_logs  # noqa: PLC0415  (only a demo pays for it)
+def _send_own_logs() -> None:
+    command = next(iter(sys.argv[1:]), "")
+    tally_folder = os.environ.get("HEADHUNTER_DEMO_TALLY")
+    if tally_folder and command in {"worker", "api", "db"}:
+        from headhunter.stack.own_logs import send_and_tally_own_logs  # noqa: PLC0415  (only a demo pays for it)
 
-    send_own_logs(tally_folder, service=f"headhunter {' '.join(sys.argv[1:2])}")
+        send_and_tally_own_logs(f"headhunter {command}", Path(tally_folder))
 
 
 if __name__ == "__main__":

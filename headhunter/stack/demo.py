@@ -8,11 +8,12 @@ from pathlib import Path
 from threading import Event
 
 from headhunter.stack.monitor import monitor
+from headhunter.stack.own_logs import send_own_logs
 from headhunter.stack.postgres_log import send_postgres_log
 from headhunter.stack.replay import recorded_calls, replay
 from headhunter.stack.tally import write_tally
 from headhunter.stack.visibility import VisibilityProbe
-from log_events.producer import Producer, default_producer
+from log_events.producer import Producer
 
 
 def run_demo(urls: dict[str, str], tally_folder: Path, speed: float, postgres_log: Path | None) -> None:
@@ -24,7 +25,7 @@ def run_demo(urls: dict[str, str], tally_folder: Path, speed: float, postgres_lo
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    producer, probe = default_producer(), VisibilityProbe(urls["LOGS_DATABASE_URL"])
+    producer, probe = send_own_logs("headhunter demo"), VisibilityProbe(urls["LOGS_DATABASE_URL"])
     tasks: list[Callable[[], None]] = [
         partial(_replay, producer, speed, probe, stop),
         partial(probe.run, stop),

@@ -59,9 +59,10 @@ class Program:
             raise self._ended(exit_code)
         return exit_code == 0
 
-    def stop(self, seconds: float) -> None:
-        """Ask it to end in good order, and end it after *seconds*."""
-        stop_child(self._process, signal.SIGTERM, seconds_each=seconds)
+    def stop(self, seconds: float) -> str | None:
+        """Ask it to end in good order, end it after *seconds*; return what was wrong with that, if anything was."""
+        exit_code = stop_child(self._process, signal.SIGTERM, seconds_each=seconds)
+        return None if exit_code in (0, -signal.SIGTERM) else str(self._ended(exit_code))
 
     def _ended(self, exit_code: int) -> StackError:
         how = f"with exit code {exit_code}" if exit_code >= 0 else f"by signal {-exit_code}"

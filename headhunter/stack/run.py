@@ -15,6 +15,7 @@ from servers.ports import LOOPBACK, free_port
 
 DONE = 0
 UNEVEN = 1
+_FAILED_STOP_SECONDS = 5.0
 
 
 def run_stack(options: StackOptions) -> int:
@@ -68,10 +69,10 @@ def _run_programs(
             postgres_log = ("--postgres-log", str(servers.json_log)) if servers.json_log else ()
             stack.launch("demo", "--speed", str(options.speed), *postgres_log)
         stack.watch(stop)
-        if balance:
-            stack.end_in_order()
-    finally:
-        stack.end()
+        stack.end(write_all=options.demo)
+    except BaseException:
+        stack.end(_FAILED_STOP_SECONDS)
+        raise
     shown.say("Stopped; all data are kept")
     return _settle(balance, shown) if balance else DONE
 

@@ -19,7 +19,7 @@ from headhunter.stack.readiness import is_ready, why_not_ready
 READY_SECONDS = 120.0
 _LOOK_SECONDS = 0.02
 _LINE_SECONDS = 1.0
-_STOP_SECONDS = 30.0
+STOP_SECONDS = 30.0
 
 
 class Stack:
@@ -62,7 +62,7 @@ class Stack:
                 if time.monotonic() > began + READY_SECONDS:
                     raise StackError(f"not ready after {READY_SECONDS:.0f} s: {why_not_ready(self.urls['API_URL'])}")
         finally:
-            upgrade.stop(_STOP_SECONDS)
+            upgrade.stop(STOP_SECONDS)
         self._folder.write_environment(self.urls)
 
     def watch(self, stop: threading.Event) -> None:
@@ -97,27 +97,29 @@ class Stack:
         name = arguments[0]
         self._programs[name] = Program(arguments, self._environment, self._folder.fresh_log(name), restarted=restarted)
 
-    def end(self) -> None:
-        """Stop all programs, the worker last: it finishes the batch in hand."""
-        for name in ("demo", "api", "worker"):
-            self._end_program(name)
+    def end(self, seconds: float = STOP_SECONDS, *, write_all: bool = False) -> None:
+        """
+        Stop all programs, each in at most *seconds*, the worker last: it finishes the batch in hand.
 
-    def end_in_order(self) -> None:
-        """Stop what sends, let the worker write all that was sent, stop the worker."""
-        self._end_program("demo")
-        self._end_program("api")
-        self._wait_for_empty_queue()
-        self._end_program("worker")
+        With *write_all* it first gets *seconds* to write all that was sent.
+        """
+        for name in ("demo", "api"):
+            self._end_program(name, seconds)
+        if write_all:
+            self._wait_for_empty_queue(seconds)
+        self._end_program("worker", seconds)
 
-    def _end_program(self, name: str) -> None:
+    def _end_program(self, name: str, seconds: float) -> None:
         program = self._programs.pop(name, None)
         if program is not None:
             self._progress.step(f"Stopping {name}")
-            program.stop(_STOP_SECONDS)
+            trouble = program.stop(seconds)
+            if trouble:
+                self._progress.say(trouble)
 
-    def _wait_for_empty_queue(self) -> None:
+    def _wait_for_empty_queue(self, seconds: float) -> None:
         meter = FlowMeter(self.urls["REDIS_URL"])
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + seconds
         self._progress.step("Writing what is left in the queue")
         try:
             while meter.depth() and time.monotonic() < deadline:

@@ -12,7 +12,7 @@ from psycopg import sql
 from log_events.producer import Producer
 from servers.passwords import write_private
 
-#: Names the folder of the files.  A process that finds it set sends its own log records through the queue.
+#: Names the folder of the files.  A process that finds it set sends its own log records through the queue, and counts.
 TALLY_VARIABLE = "HEADHUNTER_DEMO_TALLY"
 _TABLES = ("system_logs", "llm_logs", "dead_letters")
 
