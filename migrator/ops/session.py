@@ -39,8 +39,8 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
-# A statement whose client was killed ends within two seconds instead of going on without anybody to see its result.
-_CLIENT_CHECK: Final = {"client_connection_check_interval": "2s"}
+# A statement whose client was killed ends within a second instead of going on without anybody to see its result.
+_CLIENT_CHECK: Final = {"client_connection_check_interval": "1s"}
 
 _HOLDERS: LiteralString = """
 SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%%s (%%s)', l.pid, coalesce(nullif(a.application_name, ''),
