@@ -43,7 +43,8 @@ class EventBuffer:
     Holds at most *max_bytes* of encoded events until their frame is settled, those on their way included.
 
     `put` only ever appends to a list; a batch is handed over whole, so nobody holds the lock for longer than
-    a few operations.  The lock is re-entrant because a signal handler may log while its thread is in `put`.
+    a few operations.  The lock is re-entrant, because a signal handler or a finalizer may log while its thread
+    is in `put`; such an event waits until the interrupted `put` is through.
     """
 
     def __init__(self, max_bytes: int, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
@@ -61,25 +62,40 @@ class EventBuffer:
         self._lost_events = 0
         self._dropped: Counter[str] = Counter()
         self._flushes = 0
+        self._is_putting = False
+        self._late: deque[tuple[bytes, str]] = deque()
         self._is_closed = False
 
     def put(self, encoded: bytes, kind: str) -> bool:
         """Take one event; False, and counted as dropped under *kind*, where it does not fit.  Waits for nobody."""
-        size = len(encoded)
         with self._lock:
-            if self._held_bytes + size > self._max_bytes or self._is_closed:
-                self._dropped[kind] += 1
-                return False
-            batch = self._open
-            is_first = not batch.events
-            if batch.bytes + size > self._max_frame_bytes and not is_first:
-                self._full.append(batch)
-                self._open = batch = Batch(first=self._put_events)
-                is_first = True
-            batch.events.append(encoded)
-            batch.bytes += size
-            self._put_events += 1
-            self._held_bytes += size
+            if self._is_putting:
+                self._late.append((encoded, kind))
+                return True
+            self._is_putting = True
+            try:
+                is_taken = self._add(encoded, kind)
+            finally:
+                self._is_putting = False
+            while self._late:
+                self.put(*self._late.popleft())
+        return is_taken
+
+    def _add(self, encoded: bytes, kind: str) -> bool:
+        size = len(encoded)
+        if self._held_bytes + size > self._max_bytes or self._is_closed:
+            self._dropped[kind] += 1
+            return False
+        batch = self._open
+        is_first = not batch.events
+        if batch.bytes + size > self._max_frame_bytes and not is_first:
+            self._full.append(batch)
+            self._open = batch = Batch(first=self._put_events)
+            is_first = True
+        batch.events.append(encoded)
+        batch.bytes += size
+        self._put_events += 1
+        self._held_bytes += size
         if is_first:
             # Either the buffer was empty or a frame is full: both are news for a sender.
             self._wake.put(None)

@@ -193,7 +193,7 @@ class _DefaultProducer:
         self.begin_in_child()
 
     def begin_in_child(self) -> None:
-        self._lock = threading.Lock()  # a thread of the parent may have held the old one
+        self._lock = threading.RLock()  # a new one: a thread of the parent may have held it
 
     def producer(self) -> Producer:
         with self._lock:

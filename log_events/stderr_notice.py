@@ -21,11 +21,13 @@ class StderrNotice:
     def say(self, text: str) -> None:
         """Write one line, unless one was written a moment ago."""
         now = time.monotonic()
-        with self._lock:
-            if now < self._silent_until:
-                return
+        if now < self._silent_until or not self._lock.acquire(blocking=False):
+            return
+        try:
             self._silent_until = now + self._interval_seconds
-        self.say_now(text)
+            self.say_now(text)
+        finally:
+            self._lock.release()
 
     def say_now(self, text: str) -> None:
         """Write one line in any case."""

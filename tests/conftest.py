@@ -1,3 +1,3 @@
 """Fixtures for all tests, by subject in tests/fixtures/."""
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.logs", "tests.fixtures.log_events"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.logs", "tests.fixtures.log_events", "tests.fixtures.api"]

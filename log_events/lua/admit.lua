@@ -1,5 +1,7 @@
 -- Admit one frame into the stream, or refuse it, in one round trip.
 -- KEYS: stream, events, bytes.  ARGV: most bytes the stream may hold, wire version, number of events, frame.
+-- Lua takes nothing back: what can fail, a key of another type, fails before the first write.
+redis.call('GET', KEYS[2])
 local held = tonumber(redis.call('GET', KEYS[3]) or '0')
 if held + #ARGV[4] > tonumber(ARGV[1]) then
   return redis.error_reply('QFULL the log queue holds ' .. held .. ' bytes')

@@ -2,6 +2,7 @@
 -- KEYS: list, stream, events, bytes, generation.
 -- ARGV: most events, most bytes an entry, most bytes the stream may hold, a fresh generation.
 -- Returns: events carried, events left in the list.
+local most = math.min(tonumber(ARGV[1]), 1000) -- unpack has room for some 8,000 values, two an event
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then return {0, 0} end
 if kind ~= 'list' then return redis.error_reply('NOTLIST ' .. KEYS[1] .. ' is a ' .. kind) end
@@ -9,8 +10,12 @@ local stream = redis.call('TYPE', KEYS[2]).ok
 if stream ~= 'none' and stream ~= 'stream' then return redis.error_reply('NOTSTREAM ' .. KEYS[2] .. ' is a ' .. stream) end
 if tonumber(redis.call('GET', KEYS[4]) or '0') >= tonumber(ARGV[3]) then return {0, redis.call('LLEN', KEYS[1])} end
 
+-- Lua takes nothing back: what can fail, a key of another type, fails before the first event is taken.
+redis.call('GET', KEYS[3])
+redis.call('GET', KEYS[5])
+
 local taken, size = {}, 0
-while #taken < tonumber(ARGV[1]) and size < tonumber(ARGV[2]) do
+while #taken < most and size < tonumber(ARGV[2]) do
   local value = redis.call('RPOP', KEYS[1])
   if not value then break end
   taken[#taken + 1] = value
