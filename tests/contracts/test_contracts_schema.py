@@ -158,6 +158,13 @@ def test_head_txt_names_the_single_head(environment):
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment.name)
+def test_every_revision_has_its_fingerprint(environment):
+    stored = {path.stem for path in (environment.folder / "fingerprints").glob("*.json")}
+
+    assert stored == environment.known_revisions, "run: python scripts/write_fingerprints.py"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment.name)
 def test_each_environment_refuses_the_others_version_table(environment):
     others = {other.version_table for other in ENVIRONMENTS if other is not environment}
 
