@@ -130,19 +130,22 @@ class MigrationLock:
         self._connection.rollback()
         return False
 
-    def take(self, peer_seconds: float, *, gone_on: Callable[[], bool] = lambda: False) -> bool:
+    def take(
+        self, peer_seconds: float, *, deadline: float | None = None, gone_on: Callable[[], bool] = lambda: False
+    ) -> bool:
         """
         Wait for the lock at most *peer_seconds*; true when it is ours.
 
         Args:
             peer_seconds: The budget for another process that is migrating.
+            deadline: When it ends by `time.monotonic`, if it began earlier than now.
             gone_on: Asked between tries; once it says true there is nothing left to do and this returns false.
 
         Raises:
             TemporaryError: The budget is spent; the message names the holder.
         """
-        deadline = time.monotonic() + peer_seconds
         report_at = time.monotonic()
+        deadline = report_at + peer_seconds if deadline is None else deadline
         pause_seconds = _POLL_SECONDS[0]
         while not self.try_take():
             now = time.monotonic()

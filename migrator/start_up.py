@@ -89,8 +89,12 @@ class StartUp:
 
     def _migrate_alone(self) -> None:
         with closing(self._ddl_server.connect()) as connection, MigrationLock(connection, self._environment) as lock:
-            remaining_seconds = max(self._peer_deadline - time.monotonic(), 0.0)
-            if lock.take(remaining_seconds, gone_on=lambda: self._probe().verdict.is_usable):
+            is_ours = lock.take(
+                self._budgets.peer_seconds,
+                deadline=self._peer_deadline,
+                gone_on=lambda: self._probe().verdict.is_usable,
+            )
+            if is_ours:
                 self._migrate(lock.proof)
 
     def _migrate(self, proof: LockProof) -> None:
