@@ -9,8 +9,8 @@ def worker() -> None:
     """
     Bring the logs schema to its head, then move events from Redis into it until SIGTERM or Ctrl-C.
 
-    Needs LOGS_DATABASE_URL and REDIS_URL. Ends with 0 when told to stop, 70 where starting again will not help, 75 where
-    it will: have it started again then.
+    Needs LOGS_DATABASE_URL and REDIS_URL. Ends with 0 when told to stop, with 70 where starting again will not help,
+    and with 75 where it will: have it started again then.
     """
     from worker.run import run  # noqa: PLC0415 - a fault in the settings is told before the rest is loaded
     from worker.settings import WorkerSettings  # noqa: PLC0415
