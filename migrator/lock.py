@@ -61,6 +61,11 @@ class LockProof:
         """The statement that tells whether the lock is still held, and its parameters."""
         return _STILL_HELD, {"pid": self.backend_pid, **halves(self.key)}
 
+    def holds(self, connection: psycopg.Connection) -> bool:
+        """Ask the server behind *connection* whether the lock is still held."""
+        row = connection.execute(_STILL_HELD, self.query[1]).fetchone()
+        return row is not None and bool(row[0])
+
     @property
     def lost(self) -> LockLostError:
         """The error to raise when the statement says no."""
