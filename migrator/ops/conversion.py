@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
 from migrator.errors import PermanentError, TemporaryError
 from migrator.ops.conversion_state import ConversionState, Step, read_state, refuse_unfit_columns
-from migrator.ops.conversion_steps import add_bound, drop_bound, move_misdated, validate_bound
+from migrator.ops.conversion_steps import ASIDE_COMMENT, add_bound, drop_bound, move_misdated, validate_bound
 from migrator.ops.indexes import ensure_index, refuse_other_definition
 from migrator.ops.session import await_others
 from migrator.ops.swap import refuse_obstacles, replace_empty, swap
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_COMMENT_IF_THERE: LiteralString = """
+SELECT pg_catalog.obj_description(c.oid, 'pg_class') FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%s)
+"""
 MAX_STEPS = 60
 """More than any conversion takes: one that goes on longer is being undone by somebody as fast as it is done."""
 
@@ -67,16 +70,20 @@ def _refuse_what_would_fail(connection: psycopg.Connection[Any], plan: Partition
     """Name what would go wrong later, before anything is touched."""
     refuse_unfit_columns(connection, plan)
     refuse_obstacles(connection, plan)
-    for relation in (plan.legacy, plan.interim):
-        row = connection.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (relation.quoted,)).fetchone()
-        if row is not None and row[0]:
+    _refuse_taken_names(connection, plan)
+    await_others(connection, plan.table)
+    for index in plan.needed_indexes:
+        refuse_other_definition(connection, plan.table, index)
+
+
+def _refuse_taken_names(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
+    for relation in (plan.legacy, plan.interim, plan.aside):
+        row = connection.execute(_COMMENT_IF_THERE, (relation.quoted,)).fetchone()
+        if row is not None and not (relation == plan.aside and row[0] == ASIDE_COMMENT):
             raise PermanentError(
                 f"{plan.table} cannot be made a partition, because there is a {relation} already. It is as it was, "
                 "and in use. Rename or drop the other one."
             )
-    await_others(connection, plan.table)
-    for index in plan.needed_indexes:
-        refuse_other_definition(connection, plan.table, index)
 
 
 def _take(connection: psycopg.Connection[Any], plan: PartitionPlan, state: ConversionState) -> None:

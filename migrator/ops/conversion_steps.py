@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 1000
 
-_ASIDE_COMMENT: LiteralString = "Rows dated at or beyond the bound of the legacy partition when it was made"
+ASIDE_COMMENT: LiteralString = "Rows dated at or beyond the bound of the legacy partition when it was made"
 
 
 def add_bound(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
@@ -126,5 +126,5 @@ def _ensure_aside(connection: psycopg.Connection[Any], plan: PartitionPlan) -> N
             )
         )
         connection.execute(
-            sql.SQL("COMMENT ON TABLE {} IS {}").format(plan.aside.identifier, sql.Literal(_ASIDE_COMMENT))
+            sql.SQL("COMMENT ON TABLE {} IS {}").format(plan.aside.identifier, sql.Literal(ASIDE_COMMENT))
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, LiteralString
 
 from psycopg import sql
 
+from migrator.ops.conversion_steps import ASIDE_COMMENT
 from migrator.ops.parent_table import LIKE_OPTIONS
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ DECLARE
 BEGIN
     IF has_rows AND EXISTS (SELECT FROM {table} WHERE {key} >= cutoff) THEN
         CREATE TABLE {aside} (LIKE {table}, CONSTRAINT {aside_key} PRIMARY KEY ({primary_key}));
+        COMMENT ON TABLE {aside} IS {aside_comment};
         INSERT INTO {aside} SELECT * FROM {table} WHERE {key} >= cutoff;
         DELETE FROM {table} WHERE {key} >= cutoff;
     END IF;
@@ -77,6 +79,7 @@ def attachment_script(plan: PartitionPlan) -> str:
         primary_key=sql.SQL(", ").join(map(sql.Identifier, plan.primary_key)),
         key_name=sql.Identifier(plan.primary_key_name),
         aside=plan.aside.identifier,
+        aside_comment=sql.Literal(ASIDE_COMMENT),
         aside_key=sql.Identifier(f"pk_{plan.aside.name}"),
         legacy=plan.legacy.identifier,
         legacy_name=sql.Identifier(plan.legacy.name),

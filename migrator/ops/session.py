@@ -34,6 +34,8 @@ EXCLUSIVE_PAUSE_SECONDS: Final = 5.0
 
 _SETTINGS: Final[Mapping[str, str]] = {
     "TimeZone": "UTC",
+    # What is looked at once a lock is held must be what is there then, not what was there when it was asked for.
+    "default_transaction_isolation": "read committed",
     # An index build and its kin stop nobody while they wait, and may have to outwait a long report.
     "lock_timeout": "600s",
     "statement_timeout": "0",
