@@ -36,7 +36,8 @@ def read_fingerprint(connection: psycopg.Connection, environment: Environment) -
     Version tables and this package's own schema are left out.
     """
     version_tables = [environment.version_table, *environment.foreign_version_tables]
-    with connection.transaction():
+    # Rolled back, because within a transaction of the caller the search_path would stay changed until its end.
+    with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = ''")
         rows = connection.execute(CATALOG, {"version_tables": version_tables}).fetchall()
     return {f"{kind} {name}": _normalised(properties) for kind, name, properties in sorted(rows, key=_kind_and_name)}
