@@ -110,4 +110,6 @@ async def _refuse_stale(connection: BoundedAsyncConnection) -> None:
     with selectors.DefaultSelector() as selector:
         selector.register(connection.pgconn.socket, selectors.EVENT_READ)
         if selector.select(0):
+            # Or the pool would take it back and give it out again.
+            await connection.close()
             raise psycopg.OperationalError("the server closed this connection while it was idle")

@@ -36,7 +36,9 @@ def test_settings_come_from_the_environment_with_their_defaults(environment):
 
 
 def test_all_faults_are_told_together_and_never_a_password(environment):
-    environment(DATABASE_URL=None, LOGS_DATABASE_URL="mysql://app:s3cret@db/x", REDIS_URL="redis://:s3/cret@h:1", API_PORT="x")
+    environment(
+        DATABASE_URL=None, LOGS_DATABASE_URL="mysql://app:s3cret@db/x", REDIS_URL="redis://:s3/cret@h:1", API_PORT="x"
+    )
 
     with pytest.raises(ValidationError) as caught:
         ApiSettings()
@@ -58,7 +60,9 @@ def test_databases_of_one_name_on_two_ports_differ(environment):
     assert ApiSettings().logs_database_url
 
 
-@pytest.mark.parametrize("url", ["redis://", "redis:///0", "http://h", "redis://h:port", "cache:6379", "redis://:p#w@h"])
+@pytest.mark.parametrize(
+    "url", ["redis://", "redis:///0", "http://h", "redis://h:port", "cache:6379", "redis://:p#w@h"]
+)
 def test_what_is_no_redis_url_is_refused(environment, url):
     environment(REDIS_URL=url)
 
