@@ -86,7 +86,8 @@ class FrameSender:
         for delay_seconds in _delays():
             if self._is_done_with(batch) or self._stopping.wait(delay_seconds) or time.monotonic() > self._deadline:
                 break
-        self._notice_drops()
+        if not self._stopping.is_set():
+            self._notice_drops()
         return True
 
     def _is_done_with(self, batch: Batch) -> bool:
