@@ -68,11 +68,11 @@ def test_a_role_that_may_create_and_is_not_the_owner_is_a_warning(narrow, plain_
     assert "does not own dead_letters, llm_logs, system_logs" in result["message"]
 
 
-def test_a_main_database_whose_role_may_not_create_names_the_migration(plain_role, own_stores, start_api):
+def test_a_main_database_whose_role_may_not_create_names_the_migration(plain_role, own_main_stores, start_api):
     role = plain_role.partition(":")[0]
-    with psycopg.connect(own_stores.main, autocommit=True) as connection:
+    with psycopg.connect(own_main_stores.main, autocommit=True) as connection:
         grant_tables(connection, role, "SELECT, INSERT")
-    client = start_api(own_stores.settings(database_url=as_role(own_stores.main, plain_role)))
+    client = start_api(own_main_stores.settings(database_url=as_role(own_main_stores.main, plain_role)))
 
     result = check(client, "main_database")
 

@@ -39,9 +39,11 @@ def test_a_schema_at_head_passes_and_tells_its_revision(client, name):
     assert result["value"] == {"logs_schema": LOGS, "main_schema": MAIN}[name].head
 
 
-@pytest.mark.parametrize(("environment", "url_of"), [(LOGS, "logs"), (MAIN, "main")])
-def test_a_schema_one_revision_behind_fails_until_it_is_upgraded(own_client, own_stores, environment, url_of):
-    url, name = getattr(own_stores, url_of), f"{environment.name}_schema"
+@pytest.mark.parametrize(("environment", "own"), [(LOGS, "own_stores"), (MAIN, "own_main_stores")])
+def test_a_schema_one_revision_behind_fails_until_it_is_upgraded(request, start_api, environment, own):
+    stores = request.getfixturevalue(own)
+    own_client = start_api(stores.settings())
+    url, name = getattr(stores, environment.name), f"{environment.name}_schema"
     command.downgrade(alembic_config(environment, url=url, lose_data=True), "-1")
 
     behind = check(own_client, name)
@@ -164,8 +166,9 @@ def test_a_dropped_index_is_a_warning_with_the_statement_that_brings_it_back(
     ("table", "constraint"),
     [("users", "uq_users_company_id_id"), ("users", "uq_users_lower_email"), ("jobs", "pk_jobs")],
 )
-def test_a_dropped_unique_index_fails_and_is_brought_back(own_client, own_stores, table, constraint):
-    with psycopg.connect(own_stores.main, autocommit=True) as connection:
+def test_a_dropped_unique_index_fails_and_is_brought_back(own_main_stores, start_api, table, constraint):
+    own_client = start_api(own_main_stores.settings())
+    with psycopg.connect(own_main_stores.main, autocommit=True) as connection:
         is_constraint = connection.execute("SELECT 1 FROM pg_constraint WHERE conname = %s", [constraint]).fetchone()
         drop = (
             f"ALTER TABLE {table} DROP CONSTRAINT {constraint} CASCADE" if is_constraint else f"DROP INDEX {constraint}"
