@@ -1,4 +1,4 @@
-"""The heart: tells Redis every other second that the worker lives and how far it is."""
+"""The heart: tells Redis every second that the worker lives and how far it is."""
 
 import threading
 from contextlib import suppress
@@ -8,7 +8,7 @@ import redis
 from log_events.event_queue import EventQueue
 from worker.pulse import Pulse
 
-BEAT_SECONDS = 2.0
+BEAT_SECONDS = 1.0
 
 
 class Heart:
