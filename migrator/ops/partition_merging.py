@@ -22,12 +22,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy import TextClause
 
-_TAKE_BACK_ASIDE: LiteralString = """DO $merge$
+_COPY_ROWS: LiteralString = """DO $merge$
+DECLARE
+    columns text := (
+        SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = {table_text}::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '');
+    source text;
 BEGIN
-    IF pg_catalog.to_regclass({aside_text}) IS NOT NULL THEN
-        INSERT INTO {table} SELECT * FROM {aside};
-        DROP TABLE {aside};
-    END IF;
+    FOREACH source IN ARRAY ARRAY[{partitioned_text}, {aside_text}] LOOP
+        IF pg_catalog.to_regclass(source) IS NOT NULL THEN
+            EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s', {table_text}, columns, source);
+        END IF;
+    END LOOP;
+    DROP TABLE IF EXISTS {aside};
 END
 $merge$"""
 
@@ -117,9 +125,11 @@ def _copying(plan: MergePlan) -> list[sql.Composed]:
         sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table),
         sql.SQL("ALTER TABLE {} RENAME TO {}").format(table, sql.Identifier(plan.partitioned.name)),
         sql.SQL("CREATE TABLE {} (LIKE {} {})").format(table, partitioned, sql.SQL(LIKE_OPTIONS)),
-        sql.SQL("INSERT INTO {} SELECT * FROM {}").format(table, partitioned),
-        sql.SQL(_TAKE_BACK_ASIDE).format(
-            table=table, aside=plan.aside.identifier, aside_text=sql.Literal(plan.aside.quoted)
+        sql.SQL(_COPY_ROWS).format(
+            table_text=sql.Literal(plan.table.quoted),
+            partitioned_text=sql.Literal(plan.partitioned.quoted),
+            aside_text=sql.Literal(plan.aside.quoted),
+            aside=plan.aside.identifier,
         ),
     ]
 

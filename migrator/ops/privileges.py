@@ -33,17 +33,16 @@ def copy_privileges(connection: psycopg.Connection[Any], source: Relation, targe
     wanted, given = _grants(connection, source), _grants(connection, target)
     if set(wanted) == set(given):
         return
-    for grantee in {_grantee(row) for row in given}:
-        connection.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(target.identifier, grantee))
-    for row in wanted:
-        column, _, _, privilege, is_grantable = row
+    for is_public, role in {(row[1], row[2]) for row in given}:
+        connection.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(target.identifier, _grantee(is_public, role)))
+    for column, is_public, role, privilege, is_grantable in wanted:
         columns = sql.SQL("") if column is None else sql.SQL(" ({})").format(sql.Identifier(column))
         connection.execute(
             sql.SQL("GRANT {}{} ON {} TO {}{}").format(
                 sql.SQL(privilege),
                 columns,
                 target.identifier,
-                _grantee(row),
+                _grantee(is_public, role),
                 sql.SQL(" WITH GRANT OPTION" if is_grantable else ""),
             )
         )
@@ -53,5 +52,5 @@ def _grants(connection: psycopg.Connection[Any], table: Relation) -> list[Any]:
     return connection.execute(_GRANTS, {"table": table.quoted}).fetchall()
 
 
-def _grantee(row: Any) -> sql.Composable:
-    return sql.SQL("PUBLIC") if row[1] else sql.Identifier(row[2])
+def _grantee(is_public: bool, role: str) -> sql.Composable:
+    return sql.SQL("PUBLIC") if is_public else sql.Identifier(role)

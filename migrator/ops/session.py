@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # While an exclusive lock is waited for, every new statement on the table waits behind it: so never for long.
-EXCLUSIVE_WAIT_MS: Final = 40
-EXCLUSIVE_BUDGET_SECONDS: Final = 600.0
-EXCLUSIVE_PAUSE_SECONDS: Final = 5.0
+EXCLUSIVE_WAIT_MS = 40
+EXCLUSIVE_BUDGET_SECONDS = 600.0
+EXCLUSIVE_PAUSE_SECONDS = 5.0
 
 _SETTINGS: Final[Mapping[str, str]] = {
     "TimeZone": "UTC",
@@ -78,9 +78,7 @@ def online_session(operations: Operations) -> Iterator[psycopg.Connection[Any]]:
             yield connection
 
 
-def lock_exclusively(
-    connection: psycopg.Connection[Any], table: Relation, *, budget_seconds: float = EXCLUSIVE_BUDGET_SECONDS
-) -> None:
+def lock_exclusively(connection: psycopg.Connection[Any], table: Relation) -> None:
     """
     Take AccessExclusive on *table* in the transaction that is open, without ever making others wait for long.
 
@@ -88,12 +86,12 @@ def lock_exclusively(
     `EXCLUSIVE_PAUSE_SECONDS`.
 
     Raises:
-        TemporaryError: The budget is spent; the message names who holds the table.
+        TemporaryError: It was not to be had within `EXCLUSIVE_BUDGET_SECONDS`; the message names who holds the table.
     """
     tries = Retrying(
         retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
         wait=wait_random_exponential(multiplier=0.1, max=EXCLUSIVE_PAUSE_SECONDS),
-        stop=stop_after_delay(budget_seconds),
+        stop=stop_after_delay(EXCLUSIVE_BUDGET_SECONDS),
         reraise=True,
     )
     try:
@@ -104,7 +102,7 @@ def lock_exclusively(
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         row = connection.execute(_HOLDERS, (table.quoted,)).fetchone()
         raise TemporaryError(
-            f"{table} could not be locked within {budget_seconds:g} s; server processes that hold it: "
+            f"{table} could not be locked within {EXCLUSIVE_BUDGET_SECONDS:g} s; server processes that hold it: "
             f"{(row and row[0]) or 'none any more'}. What was done so far is kept. End them or wait, then start again."
         ) from error
 
