@@ -14,14 +14,11 @@ def require_data_loss_consent(op: Any, what: str) -> None:
     Call it first thing in a `downgrade()`: `require_data_loss_consent(op, "all rows of orders")`.
 
     Raises:
-        DataLossRefusedError: Nobody agreed. Nothing was changed.
+        DataLossRefusedError: Nobody agreed. This revision was not undone.
     """
     config = op.get_context().config
     if config is not None:
         arguments = getattr(config.cmd_opts, "x", None) or []
         if config.attributes.get("lose_data") or CONSENT in arguments:
             return
-    raise DataLossRefusedError(
-        f"This downgrade would lose {what}. Nothing was changed. "
-        f"If that is wanted, say so: alembic -x {CONSENT} downgrade ..."
-    )
+    raise DataLossRefusedError(what, f"alembic -x {CONSENT} downgrade ...")

@@ -46,4 +46,12 @@ class EnvironmentFilesError(PermanentError):
 
 
 class DataLossRefusedError(PermanentError):
-    """A downgrade that would lose data was refused, because nobody consented to it."""
+    """
+    A downgrade that would lose data was refused, because nobody consented to it.
+
+    `what` is what would be lost; revisions that were undone before this one stay undone.
+    """
+
+    def __init__(self, what: str, consent: str) -> None:
+        super().__init__(f"This downgrade would lose {what}, so it was not done. If that is wanted, say so: {consent}")
+        self.what = what

@@ -100,7 +100,7 @@ class MigrationLock:
 
     def __init__(self, connection: psycopg.Connection, environment: Environment) -> None:
         self._connection = connection
-        self._name = environment.name
+        self._environment = environment
         self._proof: LockProof | None = None
         self.key = lock_key(environment.version_table)
 
@@ -158,24 +158,22 @@ class MigrationLock:
                 return False
             if now >= deadline:
                 raise TemporaryError(
-                    f"Another process is migrating the {self._name} database and was not done within "
+                    f"Another process is migrating the {self._environment.name} database and was not done within "
                     f"{peer_seconds:g} s: {self._holder_text()}. Nothing was changed here. Try again later."
                 )
             if now >= report_at:
                 logger.info(
                     "another process is migrating this database; waiting for it",
-                    extra={"event": "peer_awaited", "environment": self._name, "holder": self._holder_text()},
+                    extra={
+                        "event": "peer_awaited",
+                        "environment": self._environment.name,
+                        "holder": self._holder_text(),
+                    },
                 )
                 report_at = now + _REPORT_SECONDS
             time.sleep(min(pause_seconds * random.uniform(0.5, 1.0), max(deadline - now, 0.0)))  # noqa: S311 - jitter
             pause_seconds = min(pause_seconds * 1.5, _POLL_SECONDS[1])
         return True
-
-    def holder(self) -> LockHolder | None:
-        """Return who holds the lock now, or None if it is free."""
-        row = self._connection.execute(_HOLDER, halves(self.key)).fetchone()
-        self._connection.rollback()
-        return None if row is None else LockHolder(*row)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held or the connection is gone."""
@@ -190,8 +188,15 @@ class MigrationLock:
         self.release()
 
     def _holder_text(self) -> str:
-        holder = self.holder()
+        holder = find_holder(self._connection, self._environment)
+        self._connection.rollback()
         return "nobody any more" if holder is None else str(holder)
+
+
+def find_holder(connection: psycopg.Connection, environment: Environment) -> LockHolder | None:
+    """Return who holds the environment's lock in the database behind *connection*, or None if it is free."""
+    row = connection.execute(_HOLDER, halves(lock_key(environment.version_table))).fetchone()
+    return None if row is None else LockHolder(*row)
 
 
 def lock_key(version_table: str) -> int:

@@ -1,5 +1,6 @@
 """Which revision is being run, and whether it may be run again after it failed."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ class Progress:
     revision: str | None = None
     outside_transaction: bool = False
     idempotent: bool = False
+    _began: float = 0.0
 
     @property
     def is_repeatable(self) -> bool:
@@ -30,6 +32,12 @@ class Progress:
         self.revision = getattr(script, "revision", None)
         self.idempotent = bool(getattr(getattr(script, "module", None), "idempotent", False))
         self.outside_transaction = False
+        self._began = time.monotonic()
+
+    @property
+    def duration_ms(self) -> int:
+        """How long the revision has been running."""
+        return round((time.monotonic() - self._began) * 1000)
 
     def leave_transaction(self) -> None:
         """Note that the revision works outside its transaction from here on."""

@@ -79,9 +79,10 @@ class Server:
         except psycopg.Error as error:
             where = f"The {self.name} database ({without_password(self.url)})"
             if _is_passing(error):
+                tried = f"{self.budgets.connect_attempts} attempts {self.budgets.connect_delay_seconds:g} s apart"
                 raise TemporaryError(
-                    f"{where} could not be reached in {self.budgets.connect_attempts} attempts "
-                    f"{self.budgets.connect_delay_seconds:g} s apart: {sentence(error)}. Try again once it answers."
+                    f"{where} could not be reached{f' in {tried}' if self.budgets.connect_attempts > 1 else ''}: "
+                    f"{sentence(error)}. Try again once it answers."
                 ) from error
             raise PermanentError(
                 f"{where} refused: {sentence(error)}. Trying again will not help; correct the URL or the server."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from migrator.environment import Environment
     from migrator.lock import LockProof
     from migrator.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 _LOCAL_SETTINGS = text("""
 SELECT pg_catalog.set_config('lock_timeout', :lock_timeout, true),
@@ -45,6 +48,7 @@ class RevisionGuard:
     """
 
     def __init__(self, environment: Environment, budgets: Budgets, progress: Progress) -> None:
+        self._environment = environment.name
         self._version_table = environment.version_table
         self._lock_timeout = f"{int(budgets.lock_timeout_seconds * 1000)}ms"
         self._heads: set[str] = set()
@@ -90,6 +94,17 @@ class RevisionGuard:
         self._heads = {str(head) for head in heads}
         self._bookkeeper.record(ctx, step, self._heads)
         self._autocommit.release()
+        if not ctx.as_sql:
+            logger.info(
+                "a revision was applied",
+                extra={
+                    "event": "revision_applied",
+                    "environment": self._environment,
+                    "from_revision": ",".join(step.source_revision_ids) or "base",
+                    "to_revision": ",".join(step.destination_revision_ids) or "base",
+                    "duration_ms": self._progress.duration_ms,
+                },
+            )
 
     def _opened(self, step: Any, ctx: MigrationContext) -> Callable[..., None]:
         migrate: Callable[..., None] = step.migration_fn

@@ -121,7 +121,7 @@ class StartUp:
             extra={
                 "event": "schema_upgraded",
                 "environment": self._environment.name,
-                "from_revision": found.revision,
+                "from_revision": found.revision or "base",
                 "to_revision": reached.revision,
                 "duration_ms": round((time.monotonic() - started) * 1000),
             },

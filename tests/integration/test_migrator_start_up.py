@@ -60,7 +60,7 @@ def test_an_empty_database_is_brought_to_head_and_the_log_says_from_where_to_whe
 
     assert (result.before.verdict, result.after.verdict) == (Verdict.EMPTY, Verdict.AT_HEAD)
     assert result.changed
-    assert events(caplog) == ["schema_upgraded"]
+    assert events(caplog) == ["revision_applied", "schema_upgraded"]
     assert not upgrade_to_head(small.environment, any_database_url).changed
 
 

@@ -1,0 +1,230 @@
+"""``headhunter db``: what an operator asks of the two databases' schemas, and does to them, by hand."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, TypeVar
+
+import psycopg
+import typer
+
+from headhunter.console import set_up_logging
+from headhunter.database_settings import DatabaseSettings
+from headhunter.output import print_table
+from migrator.budgets import Budgets
+from migrator.environment import Environment
+from migrator.errors import DataLossRefusedError
+from migrator.reach import Server
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look after the schemas of the two databases.")
+
+
+class Database(StrEnum):
+    """The databases."""
+
+    MAIN = "main"
+    LOGS = "logs"
+
+
+Which = Annotated[Database, typer.Argument(metavar="main|logs", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One database as a command works on it."""
+
+    environment: Environment
+    url: str
+    budgets: Budgets
+
+    @property
+    def application_name(self) -> str:
+        """How the server's own views show this command."""
+        return f"headhunter-db-{self.environment.name}"
+
+    def ask(self, question: Callable[[psycopg.Connection[Any], Environment], T]) -> T:
+        """Return the answer of *question*; a server that is away is told at once, people can try again themselves."""
+        budgets = replace(self.budgets, connect_attempts=1)
+        server = Server(self.environment.name, self.url, budgets, self.application_name)
+        return server.ask(lambda connection: question(connection, self.environment))
+
+
+@app.command()
+def status(database: Which, as_json: AsJson = False) -> None:
+    """Show where the schema stands: its revision, what is pending, who is migrating, which indexes are broken."""
+    from migrator.status import read_status  # noqa: PLC0415 - Alembic is slow to import
+
+    found = _target(database).ask(read_status)
+    if as_json:
+        _print_json(asdict(found))
+        return
+    rows = {
+        "verdict": found.verdict,
+        "revision": found.revision or "none",
+        "head of this code": found.head,
+        "compatible with code from": found.floor or "not recorded",
+        "pending": ", ".join(found.pending) or "nothing",
+        "migrating now": found.migrating or "nobody",
+        "invalid indexes": "; ".join(f"{name}: {cure}" for name, cure in found.invalid_indexes.items()) or "none",
+    }
+    print_table(("database", database), rows.items())
+
+
+@app.command()
+def history(database: Which, as_json: AsJson = False) -> None:
+    """List the revisions, oldest first, and when each came into the database."""
+    from migrator.status import read_history  # noqa: PLC0415 - as above
+
+    chain = _target(database).ask(read_history)
+    if as_json:
+        _print_json([asdict(one) for one in chain])
+        return
+    print_table(
+        ("revision", "applied", "by", "compatible with", "title"),
+        [
+            (
+                one.revision,
+                f"{one.applied_at:%Y-%m-%d %H:%M:%S}" if one.applied_at else "yes" if one.is_applied else "pending",
+                one.applied_by,
+                one.compatible_with,
+                one.title,
+            )
+            for one in chain
+        ],
+    )
+
+
+@app.command()
+def upgrade(database: Which, as_json: AsJson = False) -> None:
+    """Bring the schema to the head of this code; does nothing where it is there, waits where a peer is at it."""
+    from migrator.upgrade import upgrade_to_head  # noqa: PLC0415 - as above
+
+    _set_up_logging()
+    target = _target(database)
+    result = upgrade_to_head(
+        target.environment, target.url, budgets=target.budgets, application_name=target.application_name
+    )
+    if as_json:
+        _print_json(asdict(result))
+        return
+    adopted = f"; it was taken over at {result.adopted_at}" if result.adopted_at else ""
+    moved = f"is now at {result.after.revision}" if result.changed else f"was at {result.after.revision} already"
+    typer.echo(f"The {database} database {moved}{adopted}.")
+
+
+@app.command()
+def downgrade(
+    database: Which,
+    target_revision: Annotated[str, typer.Argument(metavar="REVISION", help="A revision, `base`, or -N steps.")],
+    lose_data: Annotated[bool, typer.Option("--lose-data", help="Consent to what cannot be had back.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take the schema back to an older revision. What would lose data is refused without --lose-data."""
+    from migrator.downgrade import downgrade as go_down  # noqa: PLC0415 - as above
+
+    _set_up_logging()
+    target = _target(database)
+    known = target.environment.known_revisions
+    if not (target_revision in {*known, "base"} or (target_revision[:1] == "-" and target_revision[1:].isdigit())):
+        raise typer.BadParameter(f"{target_revision} is no revision of {database}, nor `base`, nor -N.")
+    try:
+        after = go_down(
+            target.environment,
+            target.url,
+            target_revision,
+            lose_data=lose_data,
+            budgets=target.budgets,
+            application_name=target.application_name,
+        )
+    except DataLossRefusedError as error:
+        raise DataLossRefusedError(error.what, "add --lose-data.") from None
+    if as_json:
+        _print_json(asdict(after))
+        return
+    typer.echo(f"The {database} database is now at {after.revision or 'no revision'}.")
+
+
+@app.command()
+def check(database: Which, as_json: AsJson = False) -> None:
+    """Compare the schema with what its own revision makes; ends with 1 where it drifted."""
+    from migrator.status import read_drift  # noqa: PLC0415 - as above
+
+    drift = _target(database).ask(read_drift)
+    if as_json:
+        _print_json({"database": database, "differences": drift})
+    else:
+        typer.echo("\n".join(drift) or f"The {database} database is exactly what its revision makes.")
+    if drift:
+        raise typer.Exit(1)
+
+
+@app.command()
+def maintain(database: Which, as_json: AsJson = False) -> None:
+    """Do one pass of maintenance, as the workers do by themselves: for cron, or where no worker runs."""
+    if database is not Database.LOGS:
+        raise typer.BadParameter("only the logs database has partitions to maintain.")
+    from logs_db.partitions import maintain as run_pass  # noqa: PLC0415 - as above
+
+    _set_up_logging()
+    report = _target(database).ask(lambda connection, _: run_pass(connection))
+    if as_json:
+        _print_json(asdict(report))
+        return
+    rows = {name.replace("_", " "): _told(value) for name, value in asdict(report).items()}
+    print_table(("maintenance", "logs"), rows.items())
+
+
+@app.command()
+def fingerprint(database: Which) -> None:
+    """Write the fingerprint files of all revisions anew, from a throw-away server: once a revision was added."""
+    from migrator.fingerprint_files import write_fingerprints  # noqa: PLC0415 - as above
+    from servers.postgres import PostgresServer  # noqa: PLC0415 - as above
+
+    with (
+        TemporaryDirectory(prefix="headhunter-fingerprint-") as folder,
+        PostgresServer.start(Path(folder), durable=False) as server,
+    ):
+        changed = write_fingerprints(_environment(database), server.create_database(database))
+    typer.echo("\n".join(str(path) for path in changed) or "All fingerprints are as they were.")
+
+
+def _target(database: Database) -> Target:
+    environment = _environment(database)
+    settings = DatabaseSettings()
+    url = settings.url(database)
+    if url is None:
+        names = " or ".join(reversed(environment.url_variables))
+        typer.echo(f"headhunter: {names} is not set; `make up` writes it to .headhunter/stack.env.", err=True)
+        raise typer.Exit(2)
+    return Target(environment, url, settings.budgets(database))
+
+
+def _environment(database: Database) -> Environment:
+    if database is Database.MAIN:
+        from main_db.environment import ENVIRONMENT  # noqa: PLC0415 - one database knows nothing of the other
+
+        return ENVIRONMENT
+    from logs_db.environment import ENVIRONMENT as LOGS_ENVIRONMENT  # noqa: PLC0415 - likewise
+
+    return LOGS_ENVIRONMENT
+
+
+def _set_up_logging() -> None:
+    set_up_logging()
+    # Its lines say what ours say too, and which of its plugins it loaded.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def _told(value: object) -> object:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else value
