@@ -10,6 +10,8 @@ from documents.markdown import markdown_table, sentence
 from log_events.producer_settings import FIELDS
 from worker.settings import WorkerSettings
 
+LABELS = {"worker": "Worker", "api": "API", "producer": "Producer"}
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -69,4 +71,4 @@ def meaning_of(settings: list[Setting]) -> str:
     # A URL leads every process to the same server, however each of them words it.
     if settings[0].variable.endswith("_URL") or len(set(meanings.values())) == 1:
         return sentence(settings[0].meaning)
-    return " ".join(f"{reader.capitalize()}: {meaning}" for reader, meaning in meanings.items())
+    return " ".join(f"{LABELS[reader]}: {meaning}" for reader, meaning in meanings.items())

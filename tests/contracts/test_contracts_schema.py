@@ -161,7 +161,7 @@ def test_head_txt_names_the_single_head(environment):
 def test_every_revision_has_its_fingerprint(environment):
     stored = {path.stem for path in (environment.folder / "fingerprints").glob("*.json")}
 
-    assert stored == environment.known_revisions, "run: python scripts/write_fingerprints.py"
+    assert stored == environment.known_revisions, f"run: headhunter db fingerprint {environment.name}"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment.name)
