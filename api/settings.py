@@ -21,7 +21,7 @@ def _postgres_url(url: SecretStr) -> SecretStr:
 def _redis_url(url: SecretStr) -> SecretStr:
     text = url.get_secret_value().strip()
     try:
-        options: dict[str, object] = parse_url(text)  # type: ignore[no-untyped-call]
+        options: dict[str, object] = parse_url(text)  # type: ignore[no-untyped-call]  # redis-py leaves it unannotated
     except ValueError:
         options = {}
     # The parser's own words may quote the password, and it takes a URL without a host for one on this machine.

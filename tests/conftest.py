@@ -1,3 +1,9 @@
 """Fixtures for all tests, by subject in tests/fixtures/."""
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.logs", "tests.fixtures.log_events", "tests.fixtures.api"]
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.logs",
+    "tests.fixtures.log_events",
+    "tests.fixtures.api",
+    "tests.fixtures.api_queue",
+]

@@ -90,6 +90,6 @@ def _summary(depth: QueueDepth, max_bytes: int) -> str:
     age = "" if depth.oldest_age_seconds is None else f", the oldest for {depth.oldest_age_seconds:.1f} s"
     return (
         f"{depth.events} events wait{age}: {depth.list_events} in the list, {depth.stream_events} in the stream "
-        f"({depth.stream_bytes / _MIB:.1f} of {max_bytes / _MIB:.0f} MiB), "
+        f"({depth.stream_bytes / _MIB:.1f} of {max_bytes / _MIB:.1f} MiB), "
         f"{depth.in_flight_entries} entries in the workers' hands."
     )

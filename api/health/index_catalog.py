@@ -10,7 +10,7 @@ from sqlalchemy import Dialect, Index, MetaData, PrimaryKeyConstraint, Table, Un
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.schema import AddConstraint, CreateIndex, ExecutableDDLElement
 
-_DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+_DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # left unannotated by SQLAlchemy
 _LEFTOVER = re.compile(r"_cc(new|old)\d*$")
 """What REINDEX CONCURRENTLY leaves behind when it is interrupted.  Source: PostgreSQL 18, REINDEX."""
 

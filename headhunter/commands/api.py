@@ -16,6 +16,6 @@ def api() -> None:
 
     set_up_logging()
     settings = ApiSettings()
-    from api.run import run  # noqa: PLC0415
+    from api.run import run  # noqa: PLC0415 - likewise
 
     sys.exit(run(settings))

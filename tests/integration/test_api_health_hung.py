@@ -5,7 +5,8 @@ import signal
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -51,6 +52,38 @@ def mute():
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
         yield listener.getsockname()[1]
+
+
+class FickleProxy:
+    """A way to a server; while `is_mute`, who logs in by it gets no answer any more."""
+
+    def __init__(self, port):
+        self._target = ("127.0.0.1", port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.is_mute = False
+        self.swallowed = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                server = socket.create_connection(self._target)
+                for source, sink in ((client, server), (server, client)):
+                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    def _carry(self, source, sink):
+        with source, suppress(OSError):
+            while data := source.recv(65536):
+                if self.is_mute and data.startswith(b"Q"):  # the first statement after the login
+                    self.swallowed += 1
+                    continue
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self._listener.close()
 
 
 def at_port(port):
@@ -133,6 +166,22 @@ def test_a_stopped_postgres_fails_its_checks_only_and_all_is_well_when_it_goes_o
         assert checks["logs_database"]["status"] == "fail"
         assert "The logs database does not answer" in checks["logs_database"]["message"]
         assert checks["queue"]["status"] == "pass"
+
+
+def test_a_server_that_falls_silent_after_the_login_leaves_no_check_hanging(stores, start_api):
+    url = urlsplit(stores.logs)
+    proxy = FickleProxy(url.port)
+    client = start_api(stores.settings(logs_database_url=stores.logs.replace(f":{url.port}/", f":{proxy.port}/")))
+    before = statuses(ask(client))
+
+    proxy.is_mute = True
+    during = statuses(ask(client))
+    proxy.is_mute = False
+
+    assert proxy.swallowed > 0
+    assert during["logs_database"] == "fail"
+    wait_until(lambda: statuses(ask(client)) == before, seconds=3)
+    proxy.close()
 
 
 def test_a_table_that_somebody_locks_delays_only_what_reads_it(own_stores, own_logs, start_api):

@@ -1,3 +1,4 @@
+import string
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -32,6 +33,15 @@ def test_a_cursor_with_any_character_changed_is_refused(cursor, place, character
     if altered != text:
         with pytest.raises(CursorError):
             CODEC.decode(altered, QUERY)
+
+
+def test_only_one_spelling_of_a_cursor_is_taken():
+    text = CODEC.encode(SOME, QUERY)
+    same_bytes = [text[:-1] + last for last in string.ascii_letters + string.digits + "-_" if last != text[-1]]
+
+    for spelling in (*same_bytes, text + "=", text + "\n", f" {text}"):
+        with pytest.raises(CursorError):
+            CODEC.decode(spelling, QUERY)
 
 
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_-]{75}", fullmatch=True))
