@@ -1,7 +1,7 @@
 """The errors of real servers, classified: what a table in the code cannot prove by itself."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -15,46 +15,45 @@ from tests.fixtures.external import TestDatabaseServer
 from tests.fixtures.pooler import pooled
 
 
-@pytest.fixture
-def connection(any_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(any_database_url, autocommit=True) as connection:
-        yield connection
-
-
 def raised(action: Callable[[], object]) -> psycopg.Error:
     with pytest.raises(psycopg.Error) as caught:
         action()
     return caught.value
 
 
-@pytest.mark.parametrize(
-    ("statement", "expected", "while_writing"),
-    [
-        ("CREATE TABLE t (id int)", ErrorClass.LOST_RACE, ErrorClass.SCHEMA_MOVED),
-        ("ALTER TABLE t ADD COLUMN id int", ErrorClass.LOST_RACE, ErrorClass.SCHEMA_MOVED),
-        ("ALTER TABLE t ADD CONSTRAINT positive CHECK (id > 0)", ErrorClass.LOST_RACE, ErrorClass.SCHEMA_MOVED),
-        ("INSERT INTO t VALUES (1), (1)", ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("INSERT INTO t VALUES (-1)", ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("INSERT INTO days VALUES ('2027-01-01')", ErrorClass.NO_PARTITION, ErrorClass.NO_PARTITION),
-        ("INSERT INTO versions VALUES ('a'), ('a')", ErrorClass.LOST_RACE, ErrorClass.LOST_RACE),
-        ("COPY t (missing) FROM STDIN", ErrorClass.PERMANENT, ErrorClass.SCHEMA_MOVED),
-        ("SELECT 1 / 0", ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("SET statement_timeout = '10ms'; SELECT pg_sleep(1)", ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("BEGIN READ ONLY; INSERT INTO t VALUES (7)", *[ErrorClass.CONNECT_TRANSIENT] * 2),
-        ("SELECT pg_terminate_backend(pg_backend_pid())", *[ErrorClass.CONNECT_TRANSIENT] * 2),
-    ],
-)
-def test_what_a_statement_raises_is_told_apart(
-    connection: psycopg.Connection, statement: str, expected: ErrorClass, while_writing: ErrorClass
-) -> None:
-    connection.execute("""
-        CREATE TABLE t (id int PRIMARY KEY, CONSTRAINT positive CHECK (id > 0));
-        CREATE TABLE days (day date) PARTITION BY RANGE (day);
-        CREATE TABLE versions (version_num text, CONSTRAINT versions_pkc PRIMARY KEY (version_num));
-    """)
-    error = raised(lambda: connection.execute(statement))
+# A statement, what its error means, and what it means to a writer.
+STATEMENTS = [
+    ("CREATE TABLE t (id int)", ErrorClass.LOST_RACE, ErrorClass.SCHEMA_MOVED),
+    ("ALTER TABLE t ADD COLUMN id int", ErrorClass.LOST_RACE, ErrorClass.SCHEMA_MOVED),
+    ("ALTER TABLE t ADD CONSTRAINT positive CHECK (id > 0)", ErrorClass.LOST_RACE, ErrorClass.SCHEMA_MOVED),
+    ("INSERT INTO t VALUES (1), (1)", ErrorClass.PERMANENT, ErrorClass.PERMANENT),
+    ("INSERT INTO t VALUES (-1)", ErrorClass.PERMANENT, ErrorClass.PERMANENT),
+    ("INSERT INTO days VALUES ('2027-01-01')", ErrorClass.NO_PARTITION, ErrorClass.NO_PARTITION),
+    ("INSERT INTO versions VALUES ('a'), ('a')", ErrorClass.LOST_RACE, ErrorClass.LOST_RACE),
+    ("COPY t (missing) FROM STDIN", ErrorClass.PERMANENT, ErrorClass.SCHEMA_MOVED),
+    ("SELECT 1 / 0", ErrorClass.PERMANENT, ErrorClass.PERMANENT),
+    ("SET LOCAL statement_timeout = '10ms'; SELECT pg_sleep(1)", ErrorClass.PERMANENT, ErrorClass.PERMANENT),
+    ("BEGIN READ ONLY; INSERT INTO t VALUES (7)", ErrorClass.CONNECT_TRANSIENT, ErrorClass.CONNECT_TRANSIENT),
+    ("SELECT pg_terminate_backend(pg_backend_pid())", *[ErrorClass.CONNECT_TRANSIENT] * 2),
+]
 
-    assert (classify(error), classify(error, writing=True)) == (expected, while_writing)
+
+def test_what_a_statement_raises_is_told_apart(any_database_url: str) -> None:
+    found = []
+    with psycopg.connect(any_database_url, autocommit=True) as connection:
+        connection.execute("""
+            CREATE TABLE t (id int PRIMARY KEY, CONSTRAINT positive CHECK (id > 0));
+            CREATE TABLE days (day date) PARTITION BY RANGE (day);
+            CREATE TABLE versions (version_num text, CONSTRAINT versions_pkc PRIMARY KEY (version_num));
+        """)
+        for statement, *_ in STATEMENTS:
+            with pytest.raises(psycopg.Error) as caught:
+                connection.execute(statement)
+            found.append((statement, classify(caught.value), classify(caught.value, writing=True)))
+            if not connection.closed:
+                connection.rollback()
+
+    assert found == STATEMENTS
 
 
 def test_two_sessions_that_create_one_table_at_once_lose_a_race(any_database_url: str) -> None:
@@ -99,28 +98,30 @@ def test_a_lock_that_is_not_had_in_time_and_a_deadlock_are_tried_again(any_datab
     assert {classify(error) for error in (in_time, *failures)} == {ErrorClass.LOCK_TRANSIENT}
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"password": "wrong"}, ErrorClass.PERMANENT),
-        ({"password": ""}, ErrorClass.PERMANENT),
-        ({"user": "nobody_of_that_name"}, ErrorClass.PERMANENT),
-        ({"dbname": "no_database_of_that_name"}, ErrorClass.PERMANENT),
-        ({"sslmode": "require"}, ErrorClass.PERMANENT),
-        ({"port": "1"}, ErrorClass.CONNECT_TRANSIENT),
-        ({"host": "no-host-of-that-name.invalid"}, ErrorClass.CONNECT_TRANSIENT),
-        ({"options": "-c no_setting_of_that_name=1"}, ErrorClass.PERMANENT),
-        ({"options": "-c lock_timeout=soon"}, ErrorClass.PERMANENT),
-    ],
-)
-def test_what_a_failed_connect_says_is_told_apart(
-    any_database_url: str, change: dict[str, str], expected: ErrorClass, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PGPASSWORD", raising=False)
-    error = raised(lambda: psycopg.connect(make_conninfo(any_database_url, **change)))
+# What is wrong with the URL, and what the failed connect means.
+CHANGES = [
+    ({"password": "wrong"}, ErrorClass.PERMANENT),
+    ({"password": ""}, ErrorClass.PERMANENT),
+    ({"user": "nobody_of_that_name"}, ErrorClass.PERMANENT),
+    ({"dbname": "no_database_of_that_name"}, ErrorClass.PERMANENT),
+    ({"sslmode": "require"}, ErrorClass.PERMANENT),
+    ({"port": "1"}, ErrorClass.CONNECT_TRANSIENT),
+    ({"host": "no-host-of-that-name.invalid"}, ErrorClass.CONNECT_TRANSIENT),
+    ({"options": "-c no_setting_of_that_name=1"}, ErrorClass.PERMANENT),
+    ({"options": "-c lock_timeout=soon"}, ErrorClass.PERMANENT),
+]
 
-    assert error.sqlstate is None
-    assert classify(error) is expected
+
+def test_what_a_failed_connect_says_is_told_apart(any_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    found = []
+    for change, _ in CHANGES:
+        with pytest.raises(psycopg.OperationalError) as caught:
+            psycopg.connect(make_conninfo(any_database_url, **change))
+        assert caught.value.sqlstate is None
+        found.append((change, classify(caught.value)))
+
+    assert found == CHANGES
 
 
 def test_roles_and_databases_that_let_nobody_in_are_permanent(

@@ -16,7 +16,7 @@ from migrator.errors import TemporaryError
 from migrator.lock import MigrationLock
 from migrator.probe import Verdict, probe
 from migrator.urls import engine_url
-from tests.fixtures.small_environment import SmallEnvironment, rows, run_alembic, small_environment
+from tests.fixtures.small_environment import SmallEnvironment, rows, run_alembic, run_alembic_apart, small_environment
 
 CREATE_ITEMS = "op.create_table('items', sa.Column('id', sa.Integer, primary_key=True))"
 DROP_ITEMS = "op.drop_table('items')"
@@ -36,11 +36,11 @@ def small(tmp_path: Path) -> SmallEnvironment:
 def test_the_plain_command_upgrades_from_any_directory_and_says_so(
     small: SmallEnvironment, any_database_url: str
 ) -> None:
-    done = run_alembic(small, "upgrade", "head", url=any_database_url)
+    done = run_alembic_apart(small, "upgrade", "head", url=any_database_url)
 
     assert done.returncode == 0, done.stderr
     assert "Running upgrade r1 -> r2" in done.stderr
-    assert run_alembic(small, "current", url=any_database_url).stdout.split() == ["r2", "(head)"]
+    assert run_alembic_apart(small, "current", url=any_database_url).stdout.split() == ["r2", "(head)"]
 
 
 def test_a_percent_sign_in_the_password_is_no_trouble(
@@ -67,7 +67,7 @@ def test_a_missing_and_a_malformed_url_are_named_by_variable_and_the_password_is
     missing = run_alembic(small, "upgrade", "head", url=None)
     malformed = run_alembic(small, "upgrade", "head", url="postgresql://app:secret@host")
 
-    assert (missing.returncode, malformed.returncode) == (255, 255)
+    assert (missing.returncode, malformed.returncode) == (-1, -1)
     assert "Set SMALL_URL" in missing.stderr
     assert "SMALL_URL" in malformed.stderr
     assert "names no database" in malformed.stderr
