@@ -6,4 +6,5 @@ pytest_plugins = [
     "tests.fixtures.log_events",
     "tests.fixtures.api",
     "tests.fixtures.api_queue",
+    "tests.fixtures.stacks",
 ]

@@ -61,6 +61,8 @@ class Program:
 
     def stop(self, seconds: float) -> str | None:
         """Ask it to end in good order, end it after *seconds*; return what was wrong with that, if anything was."""
+        if self._process.poll() is not None:
+            return None
         exit_code = stop_child(self._process, signal.SIGTERM, seconds_each=seconds)
         return None if exit_code in (0, -signal.SIGTERM) else str(self._ended(exit_code))
 

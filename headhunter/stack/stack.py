@@ -18,6 +18,7 @@ from headhunter.stack.readiness import is_ready, why_not_ready
 
 READY_SECONDS = 120.0
 _LOOK_SECONDS = 0.02
+_READY_LOOK_SECONDS = 0.1
 _LINE_SECONDS = 1.0
 STOP_SECONDS = 30.0
 
@@ -57,7 +58,7 @@ class Stack:
                 upgraded = upgraded or upgrade.has_succeeded()
                 self.check()
                 ready = is_ready(self.urls["API_URL"])
-                if stop.wait(_LOOK_SECONDS):
+                if stop.wait(_READY_LOOK_SECONDS):
                     return
                 if time.monotonic() > began + READY_SECONDS:
                     raise StackError(f"not ready after {READY_SECONDS:.0f} s: {why_not_ready(self.urls['API_URL'])}")
