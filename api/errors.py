@@ -72,7 +72,12 @@ _ERRORS: Final[dict[type[Exception], _Answer]] = {
     psycopg.OperationalError: _Answer(
         503, "The logs database does not answer; nothing is lost: try again, and see the admin health."
     ),
-    Exception: _Answer(500, "The API failed: its log has the error; please report it."),
+    # This answer is made outside of all middleware, so it brings the protective headers itself.
+    Exception: _Answer(
+        500,
+        "The API failed: its log has the error; please report it.",
+        {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+    ),
 }
 
 

@@ -32,6 +32,12 @@ def _redis_url(url: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def _token(token: SecretStr) -> SecretStr | None:
+    # What was read from a file often ends in a newline, which no client can send.
+    text = token.get_secret_value().strip()
+    return SecretStr(text) if text else None
+
+
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
@@ -55,7 +61,7 @@ class ApiSettings(BaseSettings):
         description="The logs database, as postgresql://user:password@host:5432/headhunter_logs; never the same one."
     )
     redis_url: RedisUrl = Field(description=f"The Redis that holds the log queue, as {_REDIS_URL_SHAPE}.")
-    admin_token: SecretStr | None = Field(
+    admin_token: Annotated[SecretStr, AfterValidator(_token)] | None = Field(
         default=None,
         description="Bearer token of the admin routes; without one they answer 503 and are never open.",
     )

@@ -156,6 +156,9 @@ class LlmLogResponse(BaseModel):
 class LogPage(BaseModel):
     """What all pages have."""
 
+    # A row that cannot be shown is an error in the log, and logs show no rows.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     next_cursor: str | None = Field(description="Asks for the next page; null on the last one.")
     since: datetime = Field(description="Begin of the window, included.")
     until: datetime = Field(description="End of the window, excluded.")

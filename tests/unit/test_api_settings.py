@@ -77,10 +77,17 @@ def test_every_kind_of_redis_url_is_taken(environment, url):
     assert ApiSettings().redis_url.get_secret_value() == url
 
 
-def test_an_empty_admin_token_is_none(environment):
-    environment(ADMIN_TOKEN="")
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_a_blank_admin_token_is_none(environment, blank):
+    environment(ADMIN_TOKEN=blank)
 
     assert ApiSettings().admin_token is None
+
+
+def test_the_newline_of_a_tokens_file_is_no_part_of_it(environment):
+    environment(ADMIN_TOKEN="t0ken\n")
+
+    assert ApiSettings().admin_token.get_secret_value() == "t0ken"
 
 
 def test_nothing_secret_is_shown(environment):
