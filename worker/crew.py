@@ -73,6 +73,7 @@ class Crew:
             job()
         except SchemaMovedError as exc:
             extra = {"event": "schema_moved", "reason": str(exc)}
+            # No traceback: the sentence says all there is.
             logger.error("the tables are not what this worker knows; it stops, nothing is lost", extra=extra)  # noqa: TRY400
             self.outdated.set()
         except Exception:

@@ -55,6 +55,7 @@ def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
             application_name="headhunter-worker",
         )
     except MigratorError as exc:
+        # No traceback: the sentence says all there is.
         logger.error("%s", exc, extra={"event": "start_failed", "exit_code": exc.exit_code})  # noqa: TRY400
         return exc.exit_code
     pulse.revision = result.after.revision

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import asdict, replace
 
 from log_events.llm_log import LlmLogEvent
+from log_events.system_log import SystemLogEvent
 from log_events.uuid7 import uuid7
 from log_events.wire import encode_frame
 from tests.fixtures.logs import system_event, wait_until
@@ -48,8 +49,8 @@ def letters(connection) -> Counter:
     return Counter(reason for (reason,) in connection.execute("SELECT reason FROM dead_letters"))
 
 
-def test_every_field_of_both_tables_arrives_as_it_was_sent(writer, logs_connection):
-    system = system_event(
+def full_system_event() -> SystemLogEvent:
+    return system_event(
         level="ERROR",
         error_type="E",
         error_message="e",
@@ -63,7 +64,10 @@ def test_every_field_of_both_tables_arrives_as_it_was_sent(writer, logs_connecti
         service="svc",
         host="h",
     )
-    llm = LlmLogEvent(
+
+
+def full_llm_event() -> LlmLogEvent:
+    return LlmLogEvent(
         id=uuid7(),
         created_at=datetime.now(UTC),
         provider="p",
@@ -87,6 +91,10 @@ def test_every_field_of_both_tables_arrives_as_it_was_sent(writer, logs_connecti
         finish_reason="stop",
         streamed=True,
     )
+
+
+def test_every_field_of_both_tables_arrives_as_it_was_sent(writer, logs_connection):
+    system, llm = full_system_event(), full_llm_event()
 
     written = writer.write([entry(system, llm)])
 

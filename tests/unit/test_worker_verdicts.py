@@ -4,51 +4,18 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from log_events.llm_log import LlmLogEvent
 from log_events.system_log import SystemLogEvent
 from log_events.uuid7 import uuid7
 from log_events.wire import encode_frame, join_frame
-from worker.decode import Row, decode_batch, decode_each
+from tests.fixtures.entries import ACCEPTED, ACCEPTED_MS, LLM, SYSTEM, framed, only, pushed, system_event
+from worker.decode import decode_batch, decode_each
 from worker.entry import Entry
 from worker.verdicts import MEANINGS, Reason
-
-ACCEPTED_MS = 1_790_000_000_000
-ACCEPTED = datetime.fromtimestamp(ACCEPTED_MS / 1000, tz=UTC)
-SYSTEM = {"type": "system_log", "level": "INFO", "component": "billing", "message": "paid"}
-LLM = {"type": "llm_log", "provider": "openai", "model": "gpt", "status": "success"}
-
-
-def pushed(*raws: bytes) -> Entry:
-    fields = {b"src": b"list", b"n": b"%d" % len(raws), b"g": b"generation"}
-    return Entry(b"%d-0" % ACCEPTED_MS, fields | {b"%d" % index: raw for index, raw in enumerate(raws)})
-
-
-def framed(frame: bytes, version: bytes = b"1", count: int = 1) -> Entry:
-    return Entry(b"%d-0" % ACCEPTED_MS, {b"v": version, b"n": b"%d" % count, b"z": frame})
-
-
-def system_event(**changes) -> SystemLogEvent:
-    fields = {"id": uuid7(ACCEPTED_MS), "created_at": ACCEPTED, "level": "INFO", "component": "c", "message": "m"}
-    return SystemLogEvent(**fields | changes)
-
-
-def only(entry: Entry):
-    """The one row or dead letter of *entry*, the same by both ways of decoding."""
-    rows, letters = decode_each([entry])
-    batch = decode_batch([entry])
-    assert len(rows) + len(letters) == 1
-    if letters:
-        assert batch.dead_letters == letters
-        return letters[0]
-    assert [*batch.system_logs, *batch.llm_logs] == [rows[0].event]
-    return rows[0].event
 
 
 def only_pushed(fields: dict) -> SystemLogEvent | LlmLogEvent:
@@ -271,54 +238,3 @@ def test_a_longer_array_of_a_newer_producer_keeps_what_is_unknown():
 
 def test_every_reason_has_its_meaning():
     assert set(MEANINGS) == set(Reason)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-field_names = st.sampled_from([*SystemLogEvent.__struct_fields__, *LlmLogEvent.__struct_fields__, "type", "other"])
-
-
-@given(st.binary())
-def test_no_bytes_from_the_list_crash_the_decoder(raw):
-    rows, letters = decode_each([pushed(raw)])
-
-    assert len(rows) + len(letters) == 1
-
-
-@given(st.dictionaries(field_names, json_values), st.sampled_from([SYSTEM, LLM]))
-def test_every_json_object_is_a_row_or_a_dead_letter(fields, sound):
-    entry = pushed(json.dumps(fields).encode(), json.dumps(sound | fields).encode(), json.dumps(sound).encode())
-
-    rows, letters = decode_each([entry])
-
-    assert len(rows) + len(letters) == 3
-    assert any(isinstance(row, Row) and row.index == 2 for row in rows)
-
-
-@given(st.binary(max_size=200))
-def test_no_frame_crashes_the_decoder(body):
-    rows, letters = decode_each([framed(body)])
-
-    assert len(rows) + len(letters) == 1
-
-
-@given(st.lists(st.binary(max_size=60), max_size=4))
-def test_no_event_in_a_sound_frame_crashes_the_decoder(raws):
-    rows, letters = decode_each([framed(join_frame(raws), count=len(raws))])
-
-    assert all(isinstance(row.event.id, UUID) for row in rows)
-    assert len(rows) + len(letters) >= min(len(raws), 1)
-
-
-@given(st.text(), st.text(max_size=100), st.dictionaries(st.text(), json_values, max_size=3))
-def test_looking_closely_at_a_sound_event_changes_nothing_but_what_cannot_be_stored(message, component, extra):
-    clean = message.replace("\x00", "")
-    event = system_event(message=clean, component=component.replace("\x00", ""), extra_data=json.dumps(extra))
-
-    rows, letters = decode_each([framed(encode_frame([event]))])
-
-    assert not letters
-    assert (rows[0].event.message, rows[0].event.component) == (clean, event.component)
