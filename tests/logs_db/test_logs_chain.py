@@ -16,7 +16,7 @@ from pytest_alembic.tests import (
     test_up_down_consistency,
     test_upgrade,
 )
-from sqlalchemy import Column, Integer, MetaData
+from sqlalchemy import Column, Integer, MetaData, NullPool, create_engine
 
 from logs_db.environment import ENVIRONMENT
 from logs_db.models import LogsBase
@@ -24,6 +24,7 @@ from migrator.configuration import alembic_config
 from migrator.errors import DataLossRefusedError
 from migrator.fingerprint import differences, read_fingerprint, stored_fingerprint
 from migrator.upgrade import upgrade_to_head
+from migrator.urls import engine_url
 from tests.legacy.legacy_worker import create_tables
 
 # Imported to be collected here, where conftest.py gives them the logs environment.
@@ -89,6 +90,15 @@ def test_the_first_revision_is_the_legacy_schema_to_the_letter(any_postgres, new
 
     assert len(definitions(by_chain)) > 30
     assert definitions(by_chain) == definitions(by_legacy_worker)
+
+
+def test_the_chain_ends_in_exactly_what_the_models_describe(any_database_url):
+    engine = create_engine(engine_url(any_database_url), poolclass=NullPool)
+    LogsBase.metadata.create_all(engine)
+
+    with psycopg.connect(any_database_url, autocommit=True) as connection:
+        described = read_fingerprint(connection, ENVIRONMENT)
+    assert differences(stored_fingerprint(ENVIRONMENT, ENVIRONMENT.head), described) == []
 
 
 def test_a_legacy_database_is_adopted_and_ends_like_a_new_one(filled_legacy_url):
