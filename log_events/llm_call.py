@@ -198,8 +198,6 @@ class LlmCall:
             self.error_message = self.error_message or error_message(self.error)
         if self.status is None:
             self.status = "success" if self.error_type is None and self.error_message is None else "error"
-        if self.total_tokens is None and self.prompt_tokens is not None and self.completion_tokens is not None:
-            self.total_tokens = self.prompt_tokens + self.completion_tokens
         self.service = self.service or service
         self.host = self.host or socket.gethostname()
         identifiers, unfit = split_identifiers({name: getattr(self, name) for name in Identifiers._fields})

@@ -12,7 +12,7 @@ _MOST_INTEGER = 2**31 - 1
 
 
 def fitting_columns(values: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, object]]:
-    """Of *values*, the columns as their event takes them, and those that do not fit."""
+    """Of *values*, the columns as their event takes them, a missing total computed; and those that do not fit."""
     columns: dict[str, Any] = {}
     misfits: dict[str, object] = {}
     for name, read in _READERS.items():
@@ -20,6 +20,9 @@ def fitting_columns(values: Mapping[str, object]) -> tuple[dict[str, Any], dict[
         columns[name] = None if value is None else read(value)
         if value is not None and columns[name] is None:
             misfits[name] = value
+    parts = (columns["prompt_tokens"], columns["completion_tokens"])
+    if values["total_tokens"] is None and None not in parts:
+        columns["total_tokens"] = _integer(sum(parts))
     return columns, misfits
 
 

@@ -1,5 +1,8 @@
 """Redis clients with time-outs and retries of our own choice: the library's defaults hide a dead server for seconds."""
 
+# The first look-up of a host's name imports this codec, in the sending thread: a process forked in that moment would
+# inherit half a module, and could never connect ("unknown encoding: idna").
+import encodings.idna  # noqa: F401
 from typing import Any
 
 import redis

@@ -86,7 +86,7 @@ def test_with_more_sending_threads_the_events_of_a_frame_keep_their_order(new_pr
     assert producer.flush(5)
     frames = [[int(event.message.rstrip("x")) for event in frame] for frame in frames_in(producer.settings.redis_url)]
     assert all(frame == list(range(frame[0], frame[0] + len(frame))) for frame in frames)
-    assert sorted(sum(frames, [])) == list(range(5000))
+    assert sorted(number for frame in frames for number in frame) == list(range(5000))
 
 
 def test_no_frame_is_larger_than_a_mebibyte_unless_its_only_event_is(producer):

@@ -181,7 +181,7 @@ def test_a_list_key_of_another_type_is_named_and_left_alone(queue):
 def test_a_stream_key_of_another_type_is_named_and_the_list_left_alone(queue):
     queue.client.set(queue.keys.stream, "mine")
     push(queue, b"waits")
-    with pytest.raises(redis.ResponseError, match="NOTSTREAM .* is a string"):
+    with pytest.raises(redis.ResponseError, match="NOTSTREAM"):
         bridge(queue)
 
     assert queue.client.lrange(queue.keys.list, 0, -1) == [b"waits"]

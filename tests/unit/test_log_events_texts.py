@@ -131,7 +131,7 @@ def test_a_structure_that_holds_itself_ends():
     loop: dict = {}
     loop["self"] = loop
 
-    assert '"{\'self\': {...}}"' in extra_json(loop)
+    assert "\"{'self': {...}}\"" in extra_json(loop)
 
 
 def test_many_items_are_cut_and_the_rest_is_counted():
