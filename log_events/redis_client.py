@@ -32,6 +32,7 @@ def redis_client(
         "socket_timeout": answer_timeout_seconds,
         "socket_keepalive": True,
     }
+    # The library leaves its parser of URLs without types.
     options = preferred | dict(parse_url(url))  # type: ignore[no-untyped-call]
     if options.get("connection_class") is redis.UnixDomainSocketConnection:
         options.pop("socket_keepalive")

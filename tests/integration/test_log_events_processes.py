@@ -7,38 +7,14 @@ from collections import Counter
 
 import pytest
 
-from tests.fixtures.log_events import events_in, run_program
-
-SETUP = """
-import logging, os, sys, threading
-from log_events.log_handler import LogHandler
-from log_events.producer import Producer, default_producer
-from log_events.producer_settings import ProducerSettings
-
-def waits_for_company(seconds=60):
-    return Producer(ProducerSettings(redis_url=os.environ["REDIS_URL"], flush_interval_seconds=seconds))
-
-logger = logging.getLogger("program")
-logger.setLevel(logging.DEBUG)
-"""
-
-
-def run(source: str, url: str, exit_code: int = 0, **environment: str) -> str:
-    """Run *source* after SETUP; return what it wrote on stderr."""
-    finished = run_program(SETUP + source, REDIS_URL=url, **environment)
-    assert finished.returncode == exit_code, finished.stderr
-    return finished.stderr
-
-
-def messages_in(url: str) -> Counter[str]:
-    return Counter(event.message for event in events_in(url))
+from tests.fixtures.log_events import messages_in, run_checked
 
 
 @pytest.mark.parametrize(
     ("ending", "exit_code"), [("", 0), ("sys.exit(3)", 3), ("raise SystemExit", 0), ("raise ValueError", 1)]
 )
 def test_what_is_buffered_at_the_end_of_a_program_arrives(redis_url, ending, exit_code):
-    run(
+    run_checked(
         f"""
 logger.addHandler(LogHandler(producer=waits_for_company()))
 for number in range(1000):
@@ -53,7 +29,7 @@ for number in range(1000):
 
 
 def test_a_program_ends_in_time_though_redis_is_away_and_says_what_was_lost():
-    errors = run(
+    errors = run_checked(
         """
 settings = ProducerSettings(redis_url="redis://127.0.0.1:1", close_timeout_seconds=0.3)
 logger.addHandler(LogHandler(producer=Producer(settings)))
@@ -66,7 +42,7 @@ logger.info("lost")
 
 
 def test_a_child_begins_with_an_empty_buffer_and_the_parents_events_arrive_once(redis_url):
-    run(
+    run_checked(
         """
 logger.addHandler(LogHandler(producer=(producer := waits_for_company())))
 for number in range(1000):
@@ -88,7 +64,7 @@ logger.info("parent again")
 
 
 def test_forks_in_the_midst_of_logging_threads_lose_and_double_nothing(redis_url):
-    run(
+    run_checked(
         """
 import warnings
 warnings.simplefilter("ignore")  # Python 3.12 warns of forking with threads, which is what this is about
@@ -162,7 +138,7 @@ def test_children_of_multiprocessing_send_their_events_before_they_end(redis_url
 
 
 def test_sending_threads_import_nothing_which_a_fork_could_inherit_half_done(redis_url):
-    run(
+    run_checked(
         """
 logger.addHandler(LogHandler(producer=(producer := waits_for_company(0.01))))
 before = set(sys.modules)
@@ -175,7 +151,7 @@ assert set(sys.modules) == before, set(sys.modules) - before
 
 
 def test_events_arrive_though_no_thread_can_be_started(redis_url):
-    run(
+    run_checked(
         """
 logger.addHandler(LogHandler(producer=(producer := waits_for_company(0.01))))
 start = threading.Thread.start
@@ -194,7 +170,7 @@ assert producer.close()
 
 
 def test_threads_that_could_not_be_started_are_started_later(redis_url):
-    run(
+    run_checked(
         """
 logger.addHandler(LogHandler(producer=(producer := waits_for_company(0.01))))
 start = threading.Thread.start
@@ -211,93 +187,9 @@ assert producer.counters.accepted_events == 2
     )
 
 
-def test_a_wrong_environment_costs_the_events_but_not_the_program():
-    finished = run_program(SETUP + "logger.addHandler(LogHandler())\nlogger.info('a')\nlogger.info('b')\nprint('done')")
-
-    assert (finished.returncode, finished.stdout) == (0, "done\n")
-    (line,) = finished.stderr.splitlines()
-    assert "REDIS_URL is not set" in line
-    assert "log events are lost" in line
-
-
-def test_everyone_who_asks_gets_the_same_default_producer(redis_url):
-    run(
-        """
-assert default_producer() is default_producer()
-assert default_producer().settings.service_name == "shop"
-""",
-        redis_url,
-        LOG_SERVICE_NAME="shop",
-    )
-
-
-DICT_CONFIG = """
-from logging.config import dictConfig
-CONFIG = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"queue": {"class": "log_events.log_handler.LogHandler", "level": "INFO", "service": "configured"}},
-    "root": {"level": "DEBUG", "handlers": ["queue"]},
-}
-"""
-
-
-def test_a_handler_is_made_by_dict_config(redis_url):
-    run(
-        DICT_CONFIG
-        + """
-dictConfig(CONFIG)
-logger.debug("too quiet for the handler")
-logger.warning("configured")
-""",
-        redis_url,
-        LOG_SERVICE_NAME="environment",
-    )
-
-    (event,) = events_in(redis_url)
-    assert (event.message, event.level, event.component, event.service) == (
-        "configured",
-        "WARNING",
-        "program",
-        "configured",
-    )
-
-
-def test_configuring_anew_in_the_midst_of_sending_loses_nothing(redis_url):
-    run(
-        DICT_CONFIG
-        + """
-for round in range(5):
-    dictConfig(CONFIG)
-    for number in range(2000):
-        logger.info("round %d event %d", round, number)
-""",
-        redis_url,
-    )
-
-    assert messages_in(redis_url) == Counter(f"round {r} event {n}" for r in range(5) for n in range(2000))
-
-
-def test_configuring_anew_does_not_wait_for_a_redis_that_is_away():
-    run(
-        DICT_CONFIG
-        + """
-import time
-dictConfig(CONFIG)
-logger.info("kept")
-started = time.monotonic()
-dictConfig(CONFIG)
-assert time.monotonic() - started < 1.0
-assert default_producer().counters.buffered_events == 1
-default_producer().close(0)
-""",
-        "redis://127.0.0.1:1",
-    )
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals of this kind")
 def test_signal_handlers_that_log_in_the_midst_of_logging_hang_nothing(redis_url):
-    run(
+    run_checked(
         """
 import signal
 logger.addHandler(LogHandler(producer=(producer := waits_for_company(0.01))))
