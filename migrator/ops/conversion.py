@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
@@ -37,12 +38,25 @@ def convert(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
         PermanentError: Something has to be changed by hand first; the table is in use as before.
         TemporaryError: Others were in the way for too long; what was done so far is kept for the next run.
     """
-    for number in range(MAX_STEPS):
+    try:
+        _take_steps(connection, plan)
+    except PermanentError:
+        # Nobody may come back before the bound is reached, and from then on the table would refuse every row.
+        with suppress(PermanentError):
+            if read_state(connection, plan).has_check:
+                drop_bound(connection, plan)
+        raise
+
+
+def _take_steps(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
+    checked = False
+    for _ in range(MAX_STEPS):
         state = read_state(connection, plan)
         if state.next_step is Step.NOTHING:
             return
-        if number == 0:
+        if state.next_step is not Step.DROP_BOUND and not checked:
             _refuse_what_would_fail(connection, plan)
+            checked = True
         begun = time.monotonic()
         try:
             _take(connection, plan, state)

@@ -73,10 +73,11 @@ class ConversionState:
             return Step.NOTHING
         if self.is_empty:
             return Step.REPLACE_EMPTY
-        if self.missing_indexes:
-            return Step.BUILD_INDEX
+        # First of all: beyond its bound the table refuses the rows of today.
         if self.has_check and (self.bound is None or self.bound - self.now < LEAST_LEFT):
             return Step.DROP_BOUND
+        if self.missing_indexes:
+            return Step.BUILD_INDEX
         if not self.has_check:
             return Step.ADD_BOUND
         return Step.SWAP if self.is_validated else Step.VALIDATE_BOUND
