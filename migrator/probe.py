@@ -1,5 +1,5 @@
 """
-Which revision a database is at and whether this code may run on it, in one round trip of plain SQL.
+Which revision a database is at and whether this code may run on it: one round trip of plain SQL.
 
 This is all that a start at head costs, so nothing here imports Alembic or SQLAlchemy.
 """
@@ -69,14 +69,17 @@ SELECT
         'SELECT pg_catalog.array_to_tsvector(ARRAY[floor]) FROM migrator.compatibility_floor WHERE version_table = %%L',
         %(version_table)s::text))),
     (SELECT pg_catalog.min(c.relname::text) FROM pg_catalog.pg_class c
-     WHERE c.relname = ANY(%(foreign)s::text[]) AND c.relkind = 'r' AND pg_catalog.pg_table_is_visible(c.oid)),
-    EXISTS (
-        SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'migrator'
-          AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%' AND c.relname <> %(version_table)s
-          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                            AND d.objid = c.oid AND d.deptype = 'e'))
+     WHERE c.relname = ANY(%(foreign)s::text[]) AND c.relkind = 'r' AND pg_catalog.pg_table_is_visible(c.oid))
+"""
+# Asked only where there is no revision, so that a start at head does not pay for it.
+_HAS_TABLES = r"""
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'migrator'
+      AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%%' AND c.relname <> %(version_table)s
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                        AND d.objid = c.oid AND d.deptype = 'e'))
 """
 
 
@@ -84,7 +87,8 @@ def probe(connection: psycopg.Connection, environment: Environment) -> Probe:
     """
     Return the revision and floor of the database behind *connection* and what they mean for this code.
 
-    One round trip, some milliseconds; it waits for no lock but one that is changing the version table itself.
+    One round trip, some milliseconds, and a second one where there is no revision. It waits for nobody but a session
+    that is changing the version table itself.
 
     Raises:
         PermanentError: The version table holds more than one revision.
@@ -95,23 +99,22 @@ def probe(connection: psycopg.Connection, environment: Environment) -> Probe:
         "foreign": list(environment.foreign_version_tables),
     }
     row = connection.execute(_PROBE, parameters).fetchone()
-    revisions, floor, foreign, has_tables = row or ([], None, None, False)
+    revisions, floor, foreign = row or ([], None, None)
     if len(revisions) > 1:
         raise PermanentError(
             f"{environment.version_table} holds {len(revisions)} revisions ({', '.join(revisions)}), but a chain has "
             "one. Nothing was changed. Find out who put them there and leave the right one."
         )
     revision = next(iter(revisions), None)
-    return Probe(revision, floor, _verdict(environment, revision, floor, foreign, has_tables=has_tables))
-
-
-def _verdict(
-    environment: Environment, revision: str | None, floor: str | None, foreign: str | None, *, has_tables: bool
-) -> Verdict:
     if foreign is not None:
-        return Verdict.FOREIGN
+        return Probe(revision, floor, Verdict.FOREIGN)
     if revision is None:
-        return Verdict.UNVERSIONED if has_tables else Verdict.EMPTY
+        has_tables = connection.execute(_HAS_TABLES, parameters).fetchone() == (True,)
+        return Probe(None, floor, Verdict.UNVERSIONED if has_tables else Verdict.EMPTY)
+    return Probe(revision, floor, _verdict(environment, revision, floor))
+
+
+def _verdict(environment: Environment, revision: str, floor: str | None) -> Verdict:
     if revision == environment.head:
         return Verdict.AT_HEAD
     known = environment.known_revisions
