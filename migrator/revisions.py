@@ -96,9 +96,9 @@ class RevisionGuard:
         self._autocommit.release()
         if not ctx.as_sql:
             logger.info(
-                "a revision was applied",
+                "the revision was noted without running it" if step.is_stamp else "a revision was applied",
                 extra={
-                    "event": "revision_applied",
+                    "event": "revision_stamped" if step.is_stamp else "revision_applied",
                     "environment": self._environment,
                     "from_revision": ",".join(step.source_revision_ids) or "base",
                     "to_revision": ",".join(step.destination_revision_ids) or "base",

@@ -55,7 +55,7 @@ def test_a_database_that_equals_a_revision_is_stamped_there_and_brought_to_head(
     ]
     assert rows(legacy_url, "SELECT * FROM items") == [(1, "kept", None)]
     assert [record.event for record in caplog.records if hasattr(record, "event")] == [
-        "revision_applied",
+        "revision_stamped",
         "database_adopted",
         "revision_applied",
         "revision_applied",
