@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from headhunter.redaction import without_passwords
@@ -23,11 +24,12 @@ class PlainProgress:
 
     def step(self, text: str) -> None:
         """Write the step and when it began."""
-        print(f"{time.strftime('%H:%M:%S')} {text} ...", flush=True)
+        self.say(f"{time.strftime('%H:%M:%S')} {text} ...")
 
     def say(self, text: str) -> None:
-        """Write the line."""
-        print(without_passwords(text), flush=True)
+        """Write the line; who reads may have left, the stack goes on."""
+        with suppress(OSError):
+            print(without_passwords(text), flush=True)
 
 
 class TerminalProgress:
@@ -42,15 +44,17 @@ class TerminalProgress:
 
     def step(self, text: str) -> None:
         """Tick the step before off and turn the spinner to this one."""
-        self._finish()
-        self._began = text, time.monotonic()
-        self._status.update(text)
-        self._status.start()
+        with suppress(OSError):
+            self._finish()
+            self._began = text, time.monotonic()
+            self._status.update(text)
+            self._status.start()
 
     def say(self, text: str) -> None:
-        """Tick the last step off and write the line."""
-        self._finish()
-        self._console.print(without_passwords(text), markup=False, soft_wrap=True)
+        """Tick the last step off and write the line; the terminal may be gone, the stack ends in order all the same."""
+        with suppress(OSError):
+            self._finish()
+            self._console.print(without_passwords(text), markup=False, soft_wrap=True)
 
     def _finish(self) -> None:
         if self._began is not None:

@@ -50,7 +50,7 @@ def _run_programs(
     stop: threading.Event,
     began: float,
 ) -> int:
-    port = options.port or int(os.environ.get("API_PORT") or free_port())
+    port = options.port or int(os.environ.get("API_PORT") or 0) or free_port()
     urls = servers.urls | {
         "API_URL": f"http://{LOOPBACK}:{port}",
         "ADMIN_TOKEN": given_token or folder.admin_token(),

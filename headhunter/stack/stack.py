@@ -132,13 +132,13 @@ class Stack:
 
 @contextmanager
 def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM set *stop*; a second one ends us at once, and the kernel then ends what we started."""
+    """SIGINT, SIGTERM and a closed terminal set *stop*; a second one ends us, and with us all that we started."""
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         stop.set()
 
-    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

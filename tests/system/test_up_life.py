@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import redis
 
+from servers.ports import free_port
 from tests.fixtures.stacks import RunningStack, processes_of, wait_until
 
 
@@ -124,7 +125,7 @@ def test_everything_dies_with_it_and_the_next_one_finds_its_state(start_stack):
 
 def test_given_servers_are_used_and_none_is_started(start_stack, new_database, redis_url):
     given = {"DATABASE_URL": new_database(), "LOGS_DATABASE_URL": new_database(), "REDIS_URL": redis_url}
-    stack = start_stack("--port", str(port := unused_port()), ADMIN_TOKEN="my-own-token", **given)
+    stack = start_stack("--port", str(port := free_port()), ADMIN_TOKEN="my-own-token", **given)
     environment = stack.wait_ready()
 
     assert {name: environment[name] for name in given} == given
@@ -147,12 +148,6 @@ def test_faulty_urls_are_all_named_before_anything_is_started(start_stack):
     assert "REDIS_URL" in stack.output
     assert "hidden" not in stack.output
     assert not stack.state.exists()
-
-
-def unused_port() -> int:
-    from servers.ports import free_port  # noqa: PLC0415
-
-    return free_port()
 
 
 def test_a_port_that_is_taken_is_said(start_stack, redis_url):
