@@ -100,6 +100,17 @@ class EventQueue:
         with _full_is_queue_full():
             return bytes(self._admit(keys=keys, args=(max_bytes, WIRE_VERSION, events, frame)))
 
+    def require_room(self, size_bytes: int, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        """
+        Ask whether *size_bytes* would be admitted, which is cheaper than to send them in vain.
+
+        Raises:
+            QueueFullError: They would not, by *max_bytes*; whether Redis has memory for them only `admit` tells.
+        """
+        held = int(self.client.get(self.keys.bytes) or 0)
+        if held + size_bytes > max_bytes:
+            raise QueueFullError(f"the log queue holds {held} bytes")
+
     def bridge(self, *, max_events: int, max_entry_bytes: int, max_bytes: int = DEFAULT_MAX_BYTES) -> Bridged:
         """
         Carry the oldest events of the list into one entry of the stream, unless the stream is full.

@@ -11,7 +11,7 @@ from log_events.event_queue import EventQueue, QueueFullError
 from log_events.producer_settings import ProducerSettings
 from log_events.redis_client import redis_client
 from log_events.stderr_notice import StderrNotice
-from log_events.wire import join_frame
+from log_events.wire import FRAME_OVERHEAD_BYTES, join_frame
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 ANSWER_TIMEOUT_SECONDS = 5.0
@@ -57,6 +57,7 @@ class FrameSender:
         self._dropped_events = 0
         self._connected: EventQueue | None = None
         self._deadline = math.inf
+        self._found_full = False
 
     def run(self) -> None:
         """Send what comes, until the producer is closed."""
@@ -86,20 +87,25 @@ class FrameSender:
         for delay_seconds in _delays():
             if self._is_done_with(batch) or self._stopping.wait(delay_seconds) or time.monotonic() > self._deadline:
                 break
+            self._report_if_due()
         if not self._stopping.is_set():
             self._notice_drops()
         return True
 
     def _is_done_with(self, batch: Batch) -> bool:
+        size = batch.bytes + FRAME_OVERHEAD_BYTES
         try:
-            frame = join_frame(batch.events)
-            if len(frame) > self._settings.queue_max_bytes:
-                self._notice.say(f"an event of {len(frame)} bytes is larger than LOGS_QUEUE_MAX_BYTES; it is dropped")
+            if size > self._settings.queue_max_bytes:
+                self._notice.say(f"an event of {size} bytes is larger than LOGS_QUEUE_MAX_BYTES; it is dropped")
                 self._buffer.refuse(batch)
             else:
-                self._queue().admit(frame, len(batch.events), self._settings.queue_max_bytes)
+                if self._found_full:
+                    self._queue().require_room(size, self._settings.queue_max_bytes)
+                self._queue().admit(join_frame(batch.events), len(batch.events), self._settings.queue_max_bytes)
+                self._found_full = False
                 self._buffer.settle(batch)
         except QueueFullError as exc:
+            self._found_full = True
             self._say_kept("the log queue is full", exc)
         except Exception as exc:  # noqa: BLE001 - nothing may end this thread while it holds a frame
             self._say_kept("Redis does not take log events", exc)

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 
 import pytest
 
+from log_events import frame_sender
 from log_events.event_queue import Acknowledgement, EventQueue
 from log_events.log_handler import LogHandler
 from log_events.producer import Producer
@@ -149,6 +150,16 @@ def test_a_server_without_memory_still_hears_the_producers_report(any_redis_url,
         finally:
             client.config_set("maxmemory", 0)
         assert producer.flush(10)
+
+
+def test_a_producer_that_cannot_send_goes_on_reporting_what_it_holds(redis_url, new_producer, monkeypatch):
+    monkeypatch.setattr(frame_sender, "REPORT_INTERVAL_SECONDS", 0.05)
+    queue = event_queue(redis_url)
+    with closing(queue.client):
+        queue.admit(b"x" * 2000, 1)
+        producer = new_producer(queue_max_bytes=2000, thread_pool_size=1)
+        producer.emit(system_event())
+        wait_until(lambda: any(seen.report.buffered_events for seen in queue.producer_reports()))
 
 
 class AnswerSwallower:
