@@ -3,31 +3,19 @@
 import io
 import logging
 import threading
-from contextlib import contextmanager
 
 import psycopg
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import text
 
-from migrator import ops  # noqa: F401 - registers the operations
 from migrator.errors import PermanentError
-from migrator.urls import engine_url
 from tests.fixtures.logs import wait_until
+from tests.fixtures.orders import revision
 
 TABLE = "CREATE TABLE orders (id int PRIMARY KEY, placed_at timestamptz NOT NULL, state text)"
 INDEXES = "SELECT indexdef, indisvalid FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass WHERE {}"
-
-
-@contextmanager
-def revision(url: str):
-    """A revision's transaction, with the operations that work in it."""
-    engine = create_engine(engine_url(url), poolclass=NullPool)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
-        with context.begin_transaction(_per_migration=True):
-            yield Operations(context)
 
 
 def build(url: str, name: str = "ix_orders_state_placed_at", **options) -> None:
@@ -41,11 +29,11 @@ def index(url: str, name: str = "ix_orders_state_placed_at"):
 
 
 @pytest.fixture
-def orders_url(any_database_url) -> str:
-    with psycopg.connect(any_database_url) as connection:
+def orders_url(database_url) -> str:
+    with psycopg.connect(database_url) as connection:
         connection.execute(TABLE)
         connection.execute("INSERT INTO orders SELECT n, now(), 'open' FROM generate_series(1, 100) n")
-    return any_database_url
+    return database_url
 
 
 def test_it_builds_the_index_and_builds_it_once(orders_url, caplog):
