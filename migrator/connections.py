@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,20 +34,23 @@ def connect(
     """
     Return a new connection with keepalives, in UTC and with *settings* for the whole session.
 
-    Settings travel in the start-up packet, so that no statement has to be run. A pooler that refuses them gets a
-    second try without; what must hold then has to be set inside each transaction.
+    Settings travel in the start-up packet, beside those of the URL or PGOPTIONS, so that no statement has to be run.
+    A pooler that refuses them gets a second try without; what must hold then has to be set inside each transaction.
 
     Raises:
         psycopg.OperationalError: The server could not be reached or refused the login.
     """
-    options = startup_options({"TimeZone": "UTC", **(settings or {})})
-    arguments = {**KEEPALIVES, "application_name": application_name, "autocommit": autocommit}
+    given = conninfo_to_dict(url)
+    arguments: dict[str, Any] = {name: value for name, value in KEEPALIVES.items() if name not in given}
+    arguments |= {"application_name": application_name, "autocommit": autocommit, "prepare_threshold": None}
+    theirs = given.get("options") or os.environ.get("PGOPTIONS") or ""
+    options = f"{theirs} {startup_options({'TimeZone': 'UTC', **(settings or {})})}".strip()
     try:
-        return psycopg.connect(url, options=options, prepare_threshold=None, **arguments)  # type: ignore[arg-type]
+        return psycopg.connect(url, options=options, **arguments)
     except psycopg.OperationalError as error:
         if _OPTIONS_REFUSED not in str(error):
             raise
-    return psycopg.connect(url, prepare_threshold=None, **arguments)  # type: ignore[arg-type]
+    return psycopg.connect(url, **arguments)
 
 
 def startup_options(settings: Mapping[str, str]) -> str:

@@ -136,7 +136,12 @@ class MigrationLock:
         return False
 
     def take(
-        self, peer_seconds: float, *, deadline: float | None = None, gone_on: Callable[[], bool] = lambda: False
+        self,
+        peer_seconds: float,
+        *,
+        deadline: float | None = None,
+        gone_on: Callable[[], bool] = lambda: False,
+        report: Callable[[str], None] | None = None,
     ) -> bool:
         """
         Wait for the lock at most *peer_seconds*; true when it is ours.
@@ -145,6 +150,7 @@ class MigrationLock:
             peer_seconds: The budget for another process that is migrating.
             deadline: When it ends by `time.monotonic`, if it began earlier than now.
             gone_on: Asked between tries; once it says true there is nothing left to do and this returns false.
+            report: Told now and then who holds the lock; None: the log is.
 
         Raises:
             TemporaryError: The budget is spent; the message names the holder.
@@ -162,14 +168,7 @@ class MigrationLock:
                     f"{peer_seconds:g} s: {self._holder_text()}. Nothing was changed here. Try again later."
                 )
             if now >= report_at:
-                logger.info(
-                    "another process is migrating this database; waiting for it",
-                    extra={
-                        "event": "peer_awaited",
-                        "environment": self._environment.name,
-                        "holder": self._holder_text(),
-                    },
-                )
+                (report or self._log)(self._holder_text())
                 report_at = now + _REPORT_SECONDS
             time.sleep(min(pause_seconds * random.uniform(0.5, 1.0), max(deadline - now, 0.0)))  # noqa: S311 - jitter
             pause_seconds = min(pause_seconds * 1.5, _POLL_SECONDS[1])
@@ -186,6 +185,12 @@ class MigrationLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+    def _log(self, holder: str) -> None:
+        logger.info(
+            "another process is migrating this database; waiting for it",
+            extra={"event": "peer_awaited", "environment": self._environment.name, "holder": holder},
+        )
 
     def _holder_text(self) -> str:
         holder = find_holder(self._connection, self._environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import contextmanager
 from logging.config import fileConfig
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from migrator.bookkeeping import SCHEMA
 from migrator.budgets import Budgets
 from migrator.connections import migration_engine
 from migrator.errors import MigratorError, PermanentError
-from migrator.lock import MigrationLock
+from migrator.lock import MigrationLock, lock_key
 from migrator.progress import Progress
 from migrator.revisions import RevisionGuard
 from migrator.urls import checked_postgres_url
@@ -55,7 +56,7 @@ def run_env(environment: Environment, target_metadata: MetaData) -> None:
         MigratorError: It was refused or given up; under the alembic command a CommandError with the same sentence.
     """
     config = context.config
-    by_command = getattr(config.cmd_opts, "cmd", None) is not None
+    by_command = _is_command(config)
     if by_command and config.config_file_name and config.file_config.has_section("loggers"):
         fileConfig(config.config_file_name, disable_existing_loggers=False)
     try:
@@ -67,6 +68,16 @@ def run_env(environment: Environment, target_metadata: MetaData) -> None:
         if by_command:
             raise CommandError(str(error)) from error
         raise
+
+
+def _is_command(config: Config) -> bool:
+    """Whether the alembic command runs, and not a program that calls Alembic."""
+    return getattr(config.cmd_opts, "cmd", None) is not None
+
+
+def _tell_waiting(holder: str) -> None:
+    # Whoever sits before the command sees what alembic.ini lets through, which may be nothing of ours.
+    print(f"Waiting for another process that is migrating this database: {holder}", file=sys.stderr, flush=True)
 
 
 def _run_offline(environment: Environment, target_metadata: MetaData) -> None:
@@ -161,11 +172,13 @@ def _lock(environment: Environment, config: Config, engine: Engine, budgets: Bud
             raise PermanentError(f"Migrations need psycopg 3, but the engine given uses {type(connection).__module__}.")
         _refuse_foreign(environment, connection)
         given: LockProof | None = config.attributes.get("migration_lock")
+        if given is not None and given.key != lock_key(environment.version_table):
+            raise PermanentError(f"The lock handed over is not that of the {environment.name} environment.")
         if given is not None or context.get_context().opts.get("dont_mutate"):
             yield given
         else:
             with MigrationLock(connection, environment) as lock:
-                lock.take(budgets.peer_seconds)
+                lock.take(budgets.peer_seconds, report=_tell_waiting if _is_command(config) else None)
                 yield lock.proof
     finally:
         pooled.close()

@@ -193,3 +193,19 @@ def test_settings_with_spaces_and_backslashes_arrive_as_they_are(any_database_ur
         shown = [connection.execute(f"SHOW {name}").fetchone() for name in ("search_path", "DateStyle", "TimeZone")]
 
     assert shown == [('a, "b c"',), ("ISO, DMY",), ("UTC",)]
+
+
+def test_what_the_url_or_pgoptions_set_is_kept_beside_ours(
+    any_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"lock_timeout": "1s"}
+
+    def shown(url: str) -> list[object]:
+        with connect(url, application_name="test", settings=settings) as connection:
+            names = ("search_path", "lock_timeout", "TimeZone")
+            return [connection.execute(f"SHOW {name}").fetchone() for name in names]
+
+    expected = [("theirs",), ("1s",), ("UTC",)]
+    assert shown(f"{any_database_url}?options=-c%20search_path%3Dtheirs&connect_timeout=3") == expected
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=theirs")
+    assert shown(any_database_url) == expected

@@ -112,10 +112,15 @@ def test_a_lost_lock_stops_the_next_revision_before_it_begins(
 
 
 def test_a_proof_that_proves_nothing_is_not_believed(small: SmallEnvironment, database_url: str) -> None:
-    config = alembic_config(small.environment, url=database_url, migration_lock=LockProof(key=1, backend_pid=1))
-
-    with pytest.raises(LockLostError):
-        command.upgrade(config, "head")
+    with psycopg.connect(database_url) as holder, MigrationLock(holder, small.environment) as lock:
+        lock.try_take()
+        pid = lock.proof.backend_pid
+        for proof, error in [
+            (LockProof(lock.key, backend_pid=pid + 1_000_000), LockLostError),
+            (LockProof(lock.key + 1, backend_pid=pid), PermanentError),
+        ]:
+            with pytest.raises(error):
+                command.upgrade(alembic_config(small.environment, url=database_url, migration_lock=proof), "head")
 
     assert rows(database_url, "SELECT to_regclass('items')") == [(None,)]
 

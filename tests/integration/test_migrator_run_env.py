@@ -1,6 +1,8 @@
 """The plain alembic command and pytest-alembic on run_env."""
 
 import logging
+import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,7 +182,13 @@ def test_the_plain_command_waits_for_whoever_holds_the_lock_and_names_it(
             with pytest.raises(TemporaryError, match=rf"server process {lock.proof.backend_pid} \(the holder, .*since"):
                 command.upgrade(alembic_config(small.environment, url=database_url, budgets=budgets), "head")
             assert command.current(alembic_config(small.environment, url=database_url)) is None
+            release = threading.Timer(0.3, holder.rollback)
+            release.start()
+            done = run_alembic(small, "upgrade", "r1", url=database_url)
+            release.join()
 
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"Waiting for another process .*: server process \d+ \(the holder, ", done.stderr)
         command.upgrade(alembic_config(small.environment, url=database_url, budgets=budgets), "head")
 
 
