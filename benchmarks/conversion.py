@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,25 @@ KILLS = int(os.environ.get("HEADHUNTER_BENCH_KILLS", "20"))
 MAJOR = int(os.environ["HEADHUNTER_BENCH_POSTGRES"]) if "HEADHUNTER_BENCH_POSTGRES" in os.environ else None
 CLIENTS = 2
 WAIT_SECONDS = 120.0
+# After how many steps of the two tables, and how many seconds later: amid the first index, then around each step.
+POINTS = [(0, delay) for delay in (0.0, 0.3, 0.6, 0.9)] + [
+    (step, delay) for step in range(1, 9) for delay in (0.0, 0.03)
+]
 ROOT = Path(__file__).parents[1]
 LEGACY = ROOT / "tests" / "legacy"
 
 # Imports come first: what is killed is the conversion, not Python's start.
 UPGRADE = """
-import sys
+import logging, sys
 from alembic import command
 from logs_db.environment import ENVIRONMENT
 from migrator import ops, upgrade, start_up
+class Steps(logging.Handler):
+    def emit(self, record):
+        if getattr(record, "event", "") == "conversion_step_done":
+            print(record.step, flush=True)
+logging.getLogger("migrator").addHandler(Steps())
+logging.getLogger("migrator").setLevel(logging.INFO)
 print("begun", flush=True)
 upgrade.upgrade_to_head(ENVIRONMENT, sys.argv[1])
 """
@@ -75,11 +85,12 @@ class Outcome:
     longest_ms: float
     lost: int
     is_at_head: bool
+    found: str
 
     def __str__(self) -> str:
         return (
             f"{self.seconds:6.1f} s  longest INSERT {self.longest_ms:6.1f} ms  accepted {self.accepted:6}  "
-            f"errors {self.error_count}  lost {self.lost}  {'at head' if self.is_at_head else 'NOT AT HEAD'}"
+            f"errors {self.error_count}  lost {self.lost}  {'' if self.is_at_head else 'NOT '}at head  {self.found}"
         )
 
 
@@ -94,12 +105,10 @@ def main() -> None:
             with _copy(server) as url:
                 whole = _run(url)
                 print("uninterrupted  ", whole, *whole.errors[:3], flush=True)
-            for number in range(1, KILLS + 1):
-                after_seconds = whole.seconds * number / (KILLS + 1)
+            for steps, seconds in POINTS[:KILLS]:
                 with _copy(server) as url:
-                    state: list[str] = []
-                    outcome = _run(url, kill_after_seconds=after_seconds, state=state)
-                    print(f"killed {after_seconds:5.2f} s ", outcome, "|", *state, *outcome.errors[:2], flush=True)
+                    outcome = _run(url, kill_at=(steps, seconds))
+                    print(f"killed at {steps}+{seconds:4.2f}", outcome, *outcome.errors[:2], flush=True)
             with _copy(server) as url:
                 # Between the bound's passing and the resumed run its clients are refused; the row shows how often.
                 print("past its cutoff", *_held_past_its_cutoff(url), flush=True)
@@ -126,22 +135,15 @@ def _copy(server: PostgresServer) -> Iterator[str]:
         server.drop_database("copy")
 
 
-def _run(url: str, *, kill_after_seconds: float | None = None, state: list[str] | None = None) -> Outcome:
+def _run(url: str, *, kill_at: tuple[int, float] | None = None) -> Outcome:
     """Convert under legacy clients, killed once or not at all, until it is done."""
     before = _value(url, COUNT)
     clients = [_start_client(url, f"client {number}") for number in range(CLIENTS)]
     time.sleep(1)
-    started = time.monotonic()
-    if kill_after_seconds is not None and state is not None:
-        process, started = _start_upgrade(url)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(kill_after_seconds)
-        process.kill()
-        process.wait()
-        state.append(_state(url))
+    found = "" if kill_at is None else _killed(url, *kill_at)
     process, begun = _start_upgrade(url)
-    is_done = process.wait(WAIT_SECONDS) == 0
-    seconds = time.monotonic() - (begun if kill_after_seconds is None else started)
+    process.communicate(timeout=WAIT_SECONDS)
+    seconds = time.monotonic() - begun
     time.sleep(1)
     seen = [_stop_client(client) for client in clients]
     accepted = sum(each["accepted"] for each in seen)
@@ -152,8 +154,22 @@ def _run(url: str, *, kill_after_seconds: float | None = None, state: list[str] 
         errors=[error for each in seen for error in each["errors"]],
         longest_ms=max(each["longest_ms"] for each in seen),
         lost=before + accepted - _value(url, COUNT),
-        is_at_head=is_done and _value(url, "SELECT version_num FROM logs_alembic_version") == ENVIRONMENT.head,
+        found=found,
+        is_at_head=process.returncode == 0
+        and _value(url, "SELECT version_num FROM logs_alembic_version") == ENVIRONMENT.head,
     )
+
+
+def _killed(url: str, steps: int, delay_seconds: float) -> str:
+    """Kill a conversion after that many *steps* and seconds, and tell what it left."""
+    process, _ = _start_upgrade(url)
+    for _ in range(steps):
+        if process.stdout is not None:
+            process.stdout.readline()
+    time.sleep(delay_seconds)
+    process.kill()
+    process.communicate()
+    return _state(url)
 
 
 def _held_past_its_cutoff(url: str) -> tuple[object, ...]:
