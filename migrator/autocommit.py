@@ -71,7 +71,7 @@ class AutocommitGuard:
                 is_still_wanted(ctx.connection)
                 yield
 
-        ctx.autocommit_block = guarded_block  # type: ignore[method-assign]
+        ctx.autocommit_block = guarded_block  # type: ignore[method-assign]  # of this one context, as said
 
     def release(self) -> None:
         """Give the session's lock back, if it is held: once the version row is locked again, or after a failure."""

@@ -79,7 +79,7 @@ class RevisionGuard:
                 step.migration_fn = self._opened(step, context)
                 yield step
 
-        ctx._migrations_fn = guarded  # noqa: SLF001
+        ctx._migrations_fn = guarded  # noqa: SLF001 - as said, there is no hook
         self._autocommit.watch(ctx, self._refuse_moved_version)
         try:
             yield

@@ -25,12 +25,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
 
 
-def run_revisions(
-    environment: Environment,
-    server: Server,
-    proof: LockProof,
-    progress: Progress,
-) -> None:
+def run_revisions(environment: Environment, server: Server, proof: LockProof, progress: Progress) -> None:
     """
     Bring the database to the environment's head, whatever number of revisions that takes.
 
@@ -41,50 +36,71 @@ def run_revisions(
         TemporaryError: A revision did not get its locks in all its attempts.
         Exception: Whatever else a revision raised; *progress* tells which.
     """
-    tries: Counter[str | None] = Counter()
+    config = alembic_config(
+        environment,
+        url=server.url,
+        migration_lock=proof,
+        budgets=server.budgets,
+        progress=progress,
+        application_name=server.application_name,
+    )
+    delays = _Delays(environment.name, progress, server.budgets.lock_attempts)
+    attempts = Retrying(
+        retry=retry_if_exception(delays.count),
+        stop=lambda _: delays.are_too_many,
+        wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
+        before_sleep=delays.report,
+        reraise=True,
+    )
+    try:
+        attempts(command.upgrade, config, environment.head)
+    except Exception as error:
+        if delays.is_one(error):
+            raise delays.given_up(error) from error
+        raise
 
-    def upgrade() -> None:
-        config = alembic_config(
-            environment,
-            url=server.url,
-            migration_lock=proof,
-            budgets=server.budgets,
-            progress=progress,
-            application_name=server.application_name,
-        )
-        command.upgrade(config, environment.head)
 
-    def is_worth_another_try(error: BaseException) -> bool:
-        tries[progress.revision] += 1
-        return classify(error) is ErrorClass.LOCK_TRANSIENT and progress.is_repeatable
+class _Delays:
+    """Counts, for each revision, how often it did not get its locks."""
 
-    def report(state: RetryCallState) -> None:
+    def __init__(self, name: str, progress: Progress, limit: int) -> None:
+        self._name = name
+        self._progress = progress
+        self._limit = limit
+        self._counts: Counter[str | None] = Counter()
+
+    def is_one(self, error: BaseException) -> bool:
+        """Tell whether *error* is a delay, after which the revision may be run again."""
+        return classify(error) is ErrorClass.LOCK_TRANSIENT and self._progress.is_repeatable
+
+    def count(self, error: BaseException) -> bool:
+        """Count *error* against the revision that is being run, and tell whether it is a delay."""
+        self._counts[self._progress.revision] += 1
+        return self.is_one(error)
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether the revision that is being run has used its attempts up."""
+        return self._counts[self._progress.revision] >= self._limit
+
+    def report(self, state: RetryCallState) -> None:
+        """Log that the revision is run again after a pause."""
         error = state.outcome.exception() if state.outcome else None
         logger.warning(
             "a revision could not get its locks; trying again",
             extra={
                 "event": "revision_delayed",
-                "environment": environment.name,
-                "revision": progress.revision,
-                "attempt": tries[progress.revision],
+                "environment": self._name,
+                "revision": self._progress.revision,
+                "attempt": self._counts[self._progress.revision],
                 "reason": sentence(error) if error else "",
             },
         )
 
-    attempts = Retrying(
-        retry=retry_if_exception(is_worth_another_try),
-        stop=lambda _: tries[progress.revision] >= server.budgets.lock_attempts,
-        wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
-        before_sleep=report,
-        reraise=True,
-    )
-    try:
-        attempts(upgrade)
-    except Exception as error:
-        if not (classify(error) is ErrorClass.LOCK_TRANSIENT and progress.is_repeatable):
-            raise
-        raise TemporaryError(
-            f"Revision {progress.revision} of the {environment.name} database did not get its locks in "
-            f"{tries[progress.revision]} attempts: {sentence(error)}. It was rolled back, what came before it is "
-            "kept. Find out who holds the tables (pg_stat_activity), then start again."
-        ) from error
+    def given_up(self, error: BaseException) -> TemporaryError:
+        """Return what to raise when the attempts are used up."""
+        return TemporaryError(
+            f"Revision {self._progress.revision} of the {self._name} database did not get its locks in {self._limit} "
+            f"attempts: {sentence(error)}. It was rolled back, what came before it is kept. Find out who holds the "
+            "tables (pg_stat_activity), then start again."
+        )

@@ -102,8 +102,8 @@ class StartUp:
         if found.verdict.is_usable:
             return
         # Only who holds the lock wants Alembic, whose import takes longer than most of the waiting.
-        from migrator.adoption import adopt  # noqa: PLC0415
-        from migrator.runner import run_revisions  # noqa: PLC0415
+        from migrator.adoption import adopt  # noqa: PLC0415 - as said
+        from migrator.runner import run_revisions  # noqa: PLC0415 - as said
 
         started = time.monotonic()
         if found.verdict is Verdict.UNVERSIONED:

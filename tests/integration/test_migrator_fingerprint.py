@@ -13,6 +13,7 @@ from migrator.fingerprint import differences, read_fingerprint, rendered, stored
 from migrator.fingerprint_files import computed_fingerprints, write_fingerprints
 from servers.postgres import all_binaries
 from tests.fixtures.external import TestDatabaseServer
+from tests.fixtures.servers import ServerRack
 from tests.fixtures.small_environment import small_environment
 
 SCHEMA = """
@@ -196,11 +197,11 @@ def test_an_index_left_invalid_by_a_broken_build_is_seen(environment: Environmen
 
 
 def test_all_versions_give_the_same_fingerprint(
-    environment: Environment, new_database: Callable[..., str], server_rack: object
+    environment: Environment, new_database: Callable[..., str], server_rack: ServerRack
 ) -> None:
     texts = {}
     for major in {binaries.major for binaries in all_binaries()}:
-        server = server_rack.postgres(f"postgres {major}")  # type: ignore[attr-defined]
+        server = server_rack.postgres(f"postgres {major}")
         with psycopg.connect(new_database(server)) as connection:
             connection.execute(SCHEMA)
             texts[major] = rendered(read_fingerprint(connection, environment))

@@ -18,6 +18,7 @@ from migrator.errors import TemporaryError
 from migrator.lock import MigrationLock
 from migrator.probe import Verdict, probe
 from migrator.urls import engine_url
+from tests.fixtures.external import TestDatabaseServer
 from tests.fixtures.small_environment import SmallEnvironment, rows, run_alembic, run_alembic_apart, small_environment
 
 CREATE_ITEMS = "op.create_table('items', sa.Column('id', sa.Integer, primary_key=True))"
@@ -46,10 +47,10 @@ def test_the_plain_command_upgrades_from_any_directory_and_says_so(
 
 
 def test_a_percent_sign_in_the_password_is_no_trouble(
-    small: SmallEnvironment, postgres: object, database_url: str
+    small: SmallEnvironment, postgres: TestDatabaseServer, database_url: str
 ) -> None:
     database = database_url.rpartition("/")[2]
-    server = postgres.superuser_url  # type: ignore[attr-defined]
+    server = postgres.superuser_url
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS percent")
         connection.execute("CREATE ROLE percent LOGIN SUPERUSER PASSWORD 'a%b%%c@d'")
