@@ -176,21 +176,18 @@ class LlmCall:
             try:
                 self.on_result(self, result)
             except Exception as exc:  # noqa: BLE001 - the call itself went well, and so must its caller
-                self.extra_data = {
-                    **(self.extra_data or {}),
-                    "on_result_error": f"{error_name(exc)}: {error_message(exc)}",
-                }
+                said = f"{error_name(exc)}: {error_message(exc)}"
+                self.extra_data = {**_as_mapping(self.extra_data), "on_result_error": said}
         return result
 
     def _log(self) -> None:
         self._is_pending = False
         producer = self.producer or usable_default_producer()
-        if producer is None:
-            return
-        try:
-            producer.emit(self._event(producer.settings.service_name))
-        except Exception:  # noqa: BLE001 - foreign objects were rendered, and logging must not break its caller
-            producer.count_dropped(LLM_KIND)
+        if producer is not None:
+            try:
+                producer.emit(self._event(producer.settings.service_name))
+            except Exception:  # noqa: BLE001 - foreign objects were rendered, and logging must not break its caller
+                producer.count_dropped(LLM_KIND)
 
     def _event(self, service: str | None) -> LlmLogEvent:
         if self.error is not None:

@@ -177,13 +177,13 @@ def test_a_reader_that_fails_does_not_fail_the_call(producer):
     def read(call: LlmCall, result: dict) -> None:
         call.response = result["missing"]
 
-    @log_llm_call("openai", "gpt-5", on_result=read, producer=producer)
+    @log_llm_call("openai", "gpt-5", on_result=read, extra_data="odd", producer=producer)
     def ask() -> dict:
         return {}
 
     assert ask() == {}
     event = only(producer)
-    assert json.loads(event.extra_data) == {"on_result_error": "KeyError: 'missing'"}
+    assert json.loads(event.extra_data) == {"extra_data": "odd", "on_result_error": "KeyError: 'missing'"}
     assert event.status == "success"
 
 
