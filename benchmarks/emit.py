@@ -102,7 +102,7 @@ def _log_handler(settings: ProducerSettings) -> logging.Handler:
     def close() -> None:
         producer.close(0)  # what is still buffered is not what is timed
 
-    handler.close = close  # type: ignore[method-assign]
+    handler.close = close  # type: ignore[method-assign]  # ended with what it starts
     return handler
 
 

@@ -12,9 +12,8 @@ def worker() -> None:
     Needs LOGS_DATABASE_URL and REDIS_URL. Ends with 0 when told to stop, with 70 where starting again will not help,
     and with 75 where it will: have it started again then.
     """
-    # Imported here so that the command line's help and faults need not wait for them.
-    from worker.run import run  # noqa: PLC0415
-    from worker.settings import WorkerSettings  # noqa: PLC0415
+    from worker.run import run  # noqa: PLC0415  (help and faults need not wait for it)
+    from worker.settings import WorkerSettings  # noqa: PLC0415  (likewise)
 
     set_up_logging()
     sys.exit(run(WorkerSettings()))
