@@ -51,12 +51,14 @@ def convert(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
 def _take_steps(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
     checked = False
     for _ in range(MAX_STEPS):
-        state = read_state(connection, plan)
-        if state.next_step is Step.NOTHING:
+        step = read_state(connection, plan).next_step
+        if step is Step.NOTHING:
             return
-        if state.next_step is not Step.DROP_BOUND and not checked:
+        if step is not Step.DROP_BOUND and not checked:
             _refuse_what_would_fail(connection, plan)
             checked = True
+        await_others(connection, plan.table)
+        state = read_state(connection, plan)
         begun = time.monotonic()
         try:
             _take(connection, plan, state)
@@ -85,7 +87,6 @@ def _refuse_what_would_fail(connection: psycopg.Connection[Any], plan: Partition
     refuse_unfit_columns(connection, plan)
     refuse_obstacles(connection, plan)
     _refuse_taken_names(connection, plan)
-    await_others(connection, plan.table)
     for index in plan.needed_indexes:
         refuse_other_definition(connection, plan.table, index)
 

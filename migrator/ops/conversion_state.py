@@ -23,6 +23,9 @@ BOUND_LEAD = timedelta(days=2)
 LEAST_LEFT = timedelta(hours=12)
 """What must be left before the bound for going on with it; otherwise a later one is taken."""
 
+QUICKLY_READ_BYTES = 4 * 1024 * 1024
+"""Up to this size a table is looked through for rows; an empty one that is larger is converted like a filled one."""
+
 _STATE: LiteralString = """
 SELECT c.relkind::text, pg_catalog.clock_timestamp(),
        (SELECT a.attname::text
@@ -83,9 +86,11 @@ class ConversionState:
         return Step.SWAP if self.is_validated else Step.VALIDATE_BOUND
 
 
-def read_state(connection: psycopg.Connection[Any], plan: PartitionPlan) -> ConversionState:
+def read_state(
+    connection: psycopg.Connection[Any], plan: PartitionPlan, *, takes_rows_for_granted: bool = False
+) -> ConversionState:
     """
-    Return how far the conversion has come.
+    Return how far the conversion has come; without a look at the rows if *takes_rows_for_granted*.
 
     Raises:
         PermanentError: The table is not there, or is partitioned in another way.
@@ -101,7 +106,7 @@ def read_state(connection: psycopg.Connection[Any], plan: PartitionPlan) -> Conv
     is_plain = kind == "r"
     return ConversionState(
         is_partitioned=not is_plain,
-        is_empty=is_plain and is_empty(connection, plan),
+        is_empty=is_plain and not takes_rows_for_granted and is_empty(connection, plan),
         missing_indexes=tuple(
             index.name for index in plan.needed_indexes if is_plain and not _is_usable(connection, plan, index.name)
         ),
@@ -113,8 +118,15 @@ def read_state(connection: psycopg.Connection[Any], plan: PartitionPlan) -> Conv
 
 
 def is_empty(connection: psycopg.Connection[Any], plan: PartitionPlan) -> bool:
-    """Return whether the plain table has no row that this transaction can see."""
-    query = sql.SQL("SELECT NOT EXISTS (SELECT FROM ONLY {})").format(plan.table.identifier)
+    """
+    Return whether the plain table has no row that this transaction can see, which takes an instant to find out.
+
+    One that holds megabytes of dead rows counts as filled: looking through them would take its time, under a lock.
+    """
+    query = sql.SQL(
+        "SELECT CASE WHEN pg_catalog.pg_relation_size({}::regclass) <= {} "
+        "THEN NOT EXISTS (SELECT FROM ONLY {}) ELSE false END"
+    ).format(sql.Literal(plan.table.quoted), sql.Literal(QUICKLY_READ_BYTES), plan.table.identifier)
     row = connection.execute(query).fetchone()
     return bool(row and row[0])
 

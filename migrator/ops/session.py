@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 EXCLUSIVE_WAIT_MS = 40
 EXCLUSIVE_BUDGET_SECONDS = 600.0
 EXCLUSIVE_PAUSE_SECONDS = 5.0
+OTHERS_BUDGET_SECONDS = 600.0
 
 _SETTINGS: Final[Mapping[str, str]] = {
     "TimeZone": "UTC",
@@ -100,10 +101,9 @@ def lock_exclusively(connection: psycopg.Connection[Any], table: Relation) -> No
                 connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(EXCLUSIVE_WAIT_MS)))
                 connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table.identifier))
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-        row = connection.execute(_HOLDERS, (table.quoted,)).fetchone()
         raise TemporaryError(
             f"{table} could not be locked within {EXCLUSIVE_BUDGET_SECONDS:g} s; server processes that hold it: "
-            f"{(row and row[0]) or 'none any more'}. What was done so far is kept. End them or wait, then start again."
+            f"{_holders(connection, table)}. What was done so far is kept. End them or wait, then start again."
         ) from error
 
 
@@ -112,20 +112,33 @@ def await_others(connection: psycopg.Connection[Any], table: Relation) -> None:
     Return once no other session builds an index on *table* or alters it.
 
     A process that was killed in the middle of an index build may have left the server building; what that ends in
-    is not to be judged before it has ended.  Readers and writers are not held up.
+    is not to be judged before it has ended.  Readers and writers are not held up.  The lock is polled: a session
+    that waits for it holds a snapshot of the catalog, which an index build waits for in turn.
 
     Raises:
-        TemporaryError: It took longer than the session's lock_timeout.
+        TemporaryError: It took longer than `OTHERS_BUDGET_SECONDS`; the message names who holds the table.
     """
+    tries = Retrying(
+        retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
+        wait=wait_random_exponential(multiplier=0.1, max=1.0),
+        stop=stop_after_delay(OTHERS_BUDGET_SECONDS),
+        reraise=True,
+    )
+    statement = sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(table.identifier)
     try:
-        with connection.transaction():
-            connection.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(table.identifier))
+        for attempt in tries:
+            with attempt, connection.transaction():
+                connection.execute(statement)
     except psycopg.errors.LockNotAvailable as error:
-        row = connection.execute(_HOLDERS, (table.quoted,)).fetchone()
         raise TemporaryError(
             f"{table} is being altered, analysed or indexed by another session; server processes that hold it: "
-            f"{(row and row[0]) or 'none any more'}. Nothing was changed here. Start again when they are done."
+            f"{_holders(connection, table)}. What was done so far is kept. Start again when they are done."
         ) from error
+
+
+def _holders(connection: psycopg.Connection[Any], table: Relation) -> str:
+    row = connection.execute(_HOLDERS, (table.quoted,)).fetchone()
+    return (row and row[0]) or "none any more"
 
 
 @contextmanager

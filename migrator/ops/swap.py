@@ -73,7 +73,7 @@ def swap(connection: psycopg.Connection[Any], plan: PartitionPlan, bound: dateti
         today = server_time(connection).date()
         create_parent(connection, plan, days_between(bound.date(), today + timedelta(days=plan.days_ahead)))
         lock_exclusively(connection, plan.table)
-        state = read_state(connection, plan)
+        state = read_state(connection, plan, takes_rows_for_granted=True)
         if state.next_step is not Step.SWAP or state.bound != bound:
             raise psycopg.Rollback
         refuse_obstacles(connection, plan)

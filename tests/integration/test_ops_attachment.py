@@ -11,7 +11,7 @@ from psycopg.rows import namedtuple_row
 from migrator.errors import PermanentError, TemporaryError
 from migrator.ops import session
 from migrator.ops.conversion import convert
-from migrator.ops.swap import swap
+from migrator.ops.swap import replace_empty, swap
 from tests.fixtures.orders import LEGACY, ORDERS, attach, execute, fetch, merge, plan, with_orders
 
 
@@ -106,6 +106,16 @@ def test_an_index_that_is_missing_is_built_before_the_swap(orders_url):
     ) == ('"Shop"."ix state"',)
 
 
+def test_an_empty_table_that_is_large_is_not_looked_through_under_a_lock_but_attached(orders_url, monkeypatch):
+    monkeypatch.setattr("migrator.ops.conversion_state.QUICKLY_READ_BYTES", 8192)
+    execute(orders_url, 'DELETE FROM "Shop"."Orders"')
+
+    attach(orders_url)
+
+    assert fetch(orders_url, f"SELECT relkind::text FROM pg_class WHERE oid = {ORDERS}") == ("p",)
+    assert fetch(orders_url, f"SELECT relispartition FROM pg_class WHERE oid = {LEGACY}") == (True,)
+
+
 def test_attaching_scans_nothing(any_orders_url):
     notices: list[str] = []
     with psycopg.connect(any_orders_url, autocommit=True) as connection:
@@ -133,6 +143,16 @@ def test_a_swap_for_a_bound_that_has_changed_meanwhile_is_not_made(orders_url):
 
         assert fetch(orders_url, f"SELECT relkind::text FROM pg_class WHERE oid = {ORDERS}") == ("r",)
         assert fetch(orders_url, 'SELECT to_regclass(\'"Shop"."Orders_partitioned"\')') == (None,)
+
+
+def test_a_table_that_got_its_first_row_meanwhile_is_not_replaced(orders_url):
+    with psycopg.connect(orders_url, autocommit=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+
+        assert replace_empty(connection, plan()) is False
+
+    assert fetch(orders_url, 'SELECT count(*) FROM "Shop"."Orders"') == (200,)
+    assert fetch(orders_url, f"SELECT relkind::text FROM pg_class WHERE oid = {ORDERS}") == ("r",)
 
 
 def test_a_table_that_never_comes_free_is_given_up_with_the_holder_named(orders_url, monkeypatch):

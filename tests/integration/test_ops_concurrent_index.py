@@ -12,10 +12,14 @@ from sqlalchemy import text
 
 from migrator.errors import PermanentError
 from tests.fixtures.logs import wait_until
-from tests.fixtures.orders import revision
+from tests.fixtures.orders import fetch, revision
 
 TABLE = "CREATE TABLE orders (id int PRIMARY KEY, placed_at timestamptz NOT NULL, state text)"
 INDEXES = "SELECT indexdef, indisvalid FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass WHERE {}"
+AT_IT = (
+    "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^(LOCK TABLE|DROP INDEX)' AND datname = current_database()"
+)
+OID = "SELECT to_regclass('ix_orders_state_placed_at')::oid"
 
 
 def build(url: str, name: str = "ix_orders_state_placed_at", **options) -> None:
@@ -69,13 +73,16 @@ def test_a_build_that_another_session_is_at_is_waited_for_and_kept(orders_url):
             orphan = threading.Thread(target=other.execute, args=[statement])
             orphan.start()
             wait_until(lambda: index(orders_url))
+            oid = fetch(orders_url, OID)
             second = threading.Thread(target=build, args=[orders_url])
             second.start()
+            wait_until(lambda: fetch(orders_url, AT_IT) == (1,))
             writer.commit()
             orphan.join()
             second.join()
 
     assert index(orders_url)[1] is True
+    assert fetch(orders_url, OID) == oid
 
 
 def test_another_index_of_that_name_is_refused_and_kept(orders_url):

@@ -35,46 +35,52 @@ VALUES (gen_random_uuid(), %s, 'INFO', 'c', 'm')
 
 
 @pytest.fixture
-def connection(any_logs_database_url):
+def connection(logs_connection):
+    return logs_connection
+
+
+@pytest.fixture
+def on_each_version(any_logs_database_url):
+    """A connection to each version of PostgreSQL in turn, for what depends on its catalog."""
     with psycopg.connect(any_logs_database_url, autocommit=True) as opened:
         yield opened
 
 
 @pytest.fixture
-def now(connection) -> datetime:
-    return connection.execute("SELECT now()").fetchone()[0].astimezone(UTC)
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def names(connection, table: str = "system_logs") -> list[str]:
     return [partition.name for partition in list_partitions(connection, table)]
 
 
-def test_a_pass_makes_the_days_that_are_missing_and_only_those(connection, now):
-    connection.execute(f"DROP TABLE system_logs_{now + 3 * DAY:%Y_%m_%d}")
-    before = set(names(connection))
+def test_a_pass_makes_the_days_that_are_missing_and_only_those(on_each_version, now):
+    on_each_version.execute(f"DROP TABLE system_logs_{now + 3 * DAY:%Y_%m_%d}")
+    before = set(names(on_each_version))
 
-    report = maintain(connection, days_ahead=8)
+    report = maintain(on_each_version, days_ahead=8)
 
     assert set(report.created) == {
         f"system_logs_{now + 3 * DAY:%Y_%m_%d}",
         f"system_logs_{now + 8 * DAY:%Y_%m_%d}",
         f"llm_logs_{now + 8 * DAY:%Y_%m_%d}",
     }
-    assert set(names(connection)) - before == {name for name in report.created if name.startswith("system")}
-    assert maintain(connection) == MaintenanceReport()
+    assert set(names(on_each_version)) - before == {name for name in report.created if name.startswith("system")}
+    assert maintain(on_each_version) == MaintenanceReport()
 
 
-def test_a_new_partition_is_like_its_neighbours(connection, now):
-    connection.execute(f"ALTER TABLE system_logs_{now + 7 * DAY:%Y_%m_%d} SET (fillfactor = 80)")
-    (created, _) = maintain(connection, days_ahead=8).created
+def test_a_new_partition_is_like_its_neighbours(on_each_version, now):
+    on_each_version.execute(f"ALTER TABLE system_logs_{now + 7 * DAY:%Y_%m_%d} SET (fillfactor = 80)")
+    (created, _) = maintain(on_each_version, days_ahead=8).created
 
     looks = """
         SELECT reloptions, (SELECT array_agg(d) FROM (SELECT substr(indexdef, strpos(indexdef, 'USING')) AS d
                             FROM pg_indexes WHERE tablename = relname ORDER BY 1) AS sorted),
                (SELECT count(*) FROM pg_index JOIN pg_inherits ON inhrelid = indexrelid WHERE indrelid = c.oid)
         FROM pg_class c WHERE relname = %s"""
-    neighbour = connection.execute(looks, [f"system_logs_{now + 7 * DAY:%Y_%m_%d}"]).fetchone()
-    assert connection.execute(looks, [created]).fetchone() == neighbour
+    neighbour = on_each_version.execute(looks, [f"system_logs_{now + 7 * DAY:%Y_%m_%d}"]).fetchone()
+    assert on_each_version.execute(looks, [created]).fetchone() == neighbour
     assert neighbour[0] == ["fillfactor=80"]
     assert neighbour[2] == 4
 
@@ -91,8 +97,8 @@ def test_bounds_are_utc_days_whatever_the_sessions_zone(connection, now, zone):
     assert covered_until(connection) == dict.fromkeys(PARTITIONED_TABLES, last.upper)
 
 
-def test_while_a_peer_maintains_a_pass_is_skipped_and_not_waited_for(connection, any_logs_database_url):
-    with psycopg.connect(any_logs_database_url) as peer:
+def test_while_a_peer_maintains_a_pass_is_skipped_and_not_waited_for(connection, logs_database_url):
+    with psycopg.connect(logs_database_url) as peer:
         peer.execute(TRY_LOCK)
 
         assert maintain(connection, days_ahead=8) == MaintenanceReport(skipped=True)
@@ -100,11 +106,11 @@ def test_while_a_peer_maintains_a_pass_is_skipped_and_not_waited_for(connection,
     assert len(maintain(connection, days_ahead=8).created) == 2
 
 
-def test_two_workers_at_once_make_each_day_once(any_logs_database_url, now):
+def test_two_workers_at_once_make_each_day_once(logs_database_url, now):
     reports = []
 
     def work() -> None:
-        with psycopg.connect(any_logs_database_url, autocommit=True) as own:
+        with psycopg.connect(logs_database_url, autocommit=True) as own:
             reports.append(ensure_days(own, "system_logs", [now.date() - n * DAY for n in range(2, 12)]))
 
     workers = [threading.Thread(target=work) for _ in range(2)]
@@ -118,8 +124,8 @@ def test_two_workers_at_once_make_each_day_once(any_logs_database_url, now):
     assert len(made) == len(set(made)) == 10
 
 
-def test_an_open_writer_and_an_open_reader_keep_no_partition_from_being_made(connection, any_logs_database_url, now):
-    with psycopg.connect(any_logs_database_url) as writer, psycopg.connect(any_logs_database_url) as reader:
+def test_an_open_writer_and_an_open_reader_keep_no_partition_from_being_made(connection, logs_database_url, now):
+    with psycopg.connect(logs_database_url) as writer, psycopg.connect(logs_database_url) as reader:
         writer.execute(INSERT, [now])
         reader.execute("SELECT count(*) FROM system_logs")
 
@@ -149,9 +155,9 @@ def test_a_clock_far_off_makes_no_partition(connection, now, days):
     assert names(connection) == before
 
 
-def test_a_peer_that_is_at_it_is_waited_for_but_not_for_ever(connection, any_logs_database_url, now, monkeypatch):
+def test_a_peer_that_is_at_it_is_waited_for_but_not_for_ever(connection, logs_database_url, now, monkeypatch):
     monkeypatch.setattr("logs_db.partitions.BUSY_SECONDS", 0.3)
-    with psycopg.connect(any_logs_database_url) as peer:
+    with psycopg.connect(logs_database_url) as peer:
         peer.execute(TRY_LOCK)
 
         with pytest.raises(MaintenanceBusyError) as caught:
@@ -168,8 +174,8 @@ def test_a_name_that_another_table_has_is_said(connection, now):
         ensure_days(connection, "system_logs", [day])
 
 
-def test_a_connection_inside_transactions_is_refused(any_logs_database_url, now):
-    with psycopg.connect(any_logs_database_url) as inside, pytest.raises(ValueError, match="autocommit"):
+def test_a_connection_inside_transactions_is_refused(logs_database_url, now):
+    with psycopg.connect(logs_database_url) as inside, pytest.raises(ValueError, match="autocommit"):
         ensure_days(inside, "system_logs", [now.date() - 9 * DAY])
 
 
@@ -186,27 +192,29 @@ def test_before_the_conversion_there_is_nothing_to_maintain(any_database_url):
         assert list_partitions(empty, "system_logs") == []
 
 
-def test_misdated_rows_go_back_where_there_is_a_partition_and_become_dead_letters_elsewhere(connection, now, caplog):
-    connection.execute(ASIDE)
+def test_misdated_rows_go_back_where_there_is_a_partition_and_become_dead_letters_elsewhere(
+    on_each_version, now, caplog
+):
+    on_each_version.execute(ASIDE)
     fits = [now + 3 * DAY, now + 7 * DAY, now]
     strange = ["infinity", "-infinity", "2100-01-01", now + 9 * DAY, now - 40 * DAY]
     for time in [*fits, *strange]:
-        connection.execute(ASIDE_ROW, [time])
+        on_each_version.execute(ASIDE_ROW, [time])
 
     with caplog.at_level(logging.INFO):
-        report = maintain(connection)
+        report = maintain(on_each_version)
 
     assert (report.put_back_rows, report.dead_lettered_rows) == (3, 5)
-    assert {row[0] for row in connection.execute("SELECT created_at FROM system_logs")} == set(fits)
-    letters = read_page(connection, limit=10)
+    assert {row[0] for row in on_each_version.execute("SELECT created_at FROM system_logs")} == set(fits)
+    letters = read_page(on_each_version, limit=10)
     assert {letter.reason for letter in letters} == {"timestamp_out_of_range"}
     assert {(letter.source, letter.event_type, letter.entry_id) for letter in letters} == {
         ("legacy", "system_log", None)
     }
     assert min(letter.detail for letter in letters) == "its time was -infinity, for which there is no partition"
-    raw = read_one(connection, letters[0].id).raw
+    raw = read_one(on_each_version, letters[0].id).raw
     assert b'"type": "system_log"' in raw
-    assert connection.execute("SELECT to_regclass('system_logs_misdated')").fetchone() == (None,)
+    assert on_each_version.execute("SELECT to_regclass('system_logs_misdated')").fetchone() == (None,)
     assert [record.event for record in caplog.records if record.name == "logs_db.partitions"] == [
         "partitions_maintained"
     ]
