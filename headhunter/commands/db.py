@@ -1,10 +1,8 @@
 """``headhunter db``: what an operator asks of the two databases' schemas, and does to them, by hand."""
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, TypeVar
@@ -12,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 import psycopg
 import typer
 
+from headhunter.commands import db_authoring
+from headhunter.commands.databases import AsJson, Database, Which, environment_of, print_json
 from headhunter.console import set_up_logging
 from headhunter.database_settings import DatabaseSettings
 from headhunter.output import print_table
@@ -23,17 +23,6 @@ from migrator.reach import Server
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look after the schemas of the two databases.")
-
-
-class Database(StrEnum):
-    """The databases."""
-
-    MAIN = "main"
-    LOGS = "logs"
-
-
-Which = Annotated[Database, typer.Argument(metavar="main|logs", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ def status(database: Which, as_json: AsJson = False) -> None:
 
     found = _target(database).ask(read_status)
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
         return
     rows = {
         "verdict": found.verdict,
@@ -84,7 +73,7 @@ def history(database: Which, as_json: AsJson = False) -> None:
 
     chain = _target(database).ask(read_history)
     if as_json:
-        _print_json([asdict(one) for one in chain])
+        print_json([asdict(one) for one in chain])
         return
     print_table(
         ("revision", "applied", "by", "compatible with", "title"),
@@ -112,7 +101,7 @@ def upgrade(database: Which, as_json: AsJson = False) -> None:
         target.environment, target.url, budgets=target.budgets, application_name=target.application_name
     )
     if as_json:
-        _print_json(asdict(result))
+        print_json(asdict(result))
         return
     adopted = f"; it was taken over at {result.adopted_at}" if result.adopted_at else ""
     moved = f"is now at {result.after.revision}" if result.changed else f"was at {result.after.revision} already"
@@ -146,7 +135,7 @@ def downgrade(
     except DataLossRefusedError as error:
         raise DataLossRefusedError(error.what, "add --lose-data.") from None
     if as_json:
-        _print_json(asdict(after))
+        print_json(asdict(after))
         return
     typer.echo(f"The {database} database is now at {after.revision or 'no revision'}.")
 
@@ -158,7 +147,7 @@ def check(database: Which, as_json: AsJson = False) -> None:
 
     drift = _target(database).ask(read_drift)
     if as_json:
-        _print_json({"database": database, "differences": drift})
+        print_json({"database": database, "differences": drift})
     else:
         typer.echo("\n".join(drift) or f"The {database} database is exactly what its revision makes.")
     if drift:
@@ -175,7 +164,7 @@ def maintain(database: Which, as_json: AsJson = False) -> None:
     _set_up_logging()
     report = _target(database).ask(lambda connection, _: run_pass(connection))
     if as_json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
         return
     rows = {name.replace("_", " "): _told(value) for name, value in asdict(report).items()}
     print_table(("maintenance", "logs"), rows.items())
@@ -191,12 +180,16 @@ def fingerprint(database: Which) -> None:
         TemporaryDirectory(prefix="headhunter-fingerprint-") as folder,
         PostgresServer.start(Path(folder), durable=False) as server,
     ):
-        changed = write_fingerprints(_environment(database), server.create_database(database))
+        changed = write_fingerprints(environment_of(database), server.create_database(database))
     typer.echo("\n".join(str(path) for path in changed) or "All fingerprints are as they were.")
 
 
+# Those who write revisions come after those who run them.
+db_authoring.register(app)
+
+
 def _target(database: Database) -> Target:
-    environment = _environment(database)
+    environment = environment_of(database)
     settings = DatabaseSettings()
     url = settings.url(database)
     if url is None:
@@ -206,24 +199,10 @@ def _target(database: Database) -> Target:
     return Target(environment, url, settings.budgets(database))
 
 
-def _environment(database: Database) -> Environment:
-    if database is Database.MAIN:
-        from main_db.environment import ENVIRONMENT  # noqa: PLC0415 - one database knows nothing of the other
-
-        return ENVIRONMENT
-    from logs_db.environment import ENVIRONMENT as LOGS_ENVIRONMENT  # noqa: PLC0415 - likewise
-
-    return LOGS_ENVIRONMENT
-
-
 def _set_up_logging() -> None:
     set_up_logging()
     # Its lines say what ours say too, and which of its plugins it loaded.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, default=str, ensure_ascii=False))
 
 
 def _told(value: object) -> object:
