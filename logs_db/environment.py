@@ -12,4 +12,5 @@ ENVIRONMENT: Final = Environment(
     url_variables=("LOGS_MIGRATION_DATABASE_URL", "LOGS_DATABASE_URL"),
     foreign_version_tables=("alembic_version",),
     direct_url_variable="LOGS_MIGRATION_DATABASE_URL",
+    distribution="headhunter",
 )

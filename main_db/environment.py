@@ -11,4 +11,5 @@ ENVIRONMENT: Final = Environment(
     version_table="alembic_version",
     url_variables=("DATABASE_URL",),
     foreign_version_tables=("logs_alembic_version",),
+    distribution="headhunter",
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from alembic import command
 
+from migrator.bookkeeping import record_failure
 from migrator.budgets import Budgets
 from migrator.classifier import ErrorClass, classify, sentence
 from migrator.configuration import alembic_config
@@ -52,9 +53,11 @@ def downgrade(
     )
     try:
         command.downgrade(config, target)
-    except MigratorError:
+    except MigratorError as error:
+        record_failure(server.connect_once, environment, progress, error)
         raise
     except Exception as error:
+        record_failure(server.connect_once, environment, progress, error)
         what = f"Undoing revision {progress.revision}" if progress.revision else f"The downgrade to {target}"
         kind = PermanentError if classify(error) is ErrorClass.PERMANENT else TemporaryError
         raise kind(

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from migrator.errors import EnvironmentFilesError
@@ -22,6 +23,7 @@ class Environment:
         url_variables: Environment variables that may hold the database's URL; the first one set wins.
         foreign_version_tables: Version tables of other environments: a database that carries one is refused.
         direct_url_variable: The variable for a URL that goes past any pooler and may change the schema.
+        distribution: The installed distribution that these revisions come with; the history records its version.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Environment:
     url_variables: tuple[str, ...]
     foreign_version_tables: tuple[str, ...] = ()
     direct_url_variable: str | None = None
+    distribution: str | None = None
 
     @property
     def head(self) -> str:
@@ -62,6 +65,14 @@ class Environment:
                 f"{self.folder / 'versions'} cannot be read ({error.strerror}); it must hold the revisions."
             ) from error
         return frozenset(match["revision"] for match in map(_REVISION_FILE.fullmatch, names) if match)
+
+    @property
+    def code_version(self) -> str | None:
+        """The version of this code, such as `orders 1.4.2`; None where the distribution is not named or installed."""
+        try:
+            return f"{self.distribution} {version(self.distribution)}" if self.distribution else None
+        except PackageNotFoundError:
+            return None
 
     def url_from_variables(self) -> str | None:
         """Return what the first variable that is set holds, unchecked, or None."""

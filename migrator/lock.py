@@ -14,6 +14,7 @@ import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Self
 
 import psycopg
@@ -23,6 +24,7 @@ from migrator.errors import LockLostError, TemporaryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from migrator.environment import Environment
 
@@ -82,11 +84,11 @@ class LockHolder:
     pid: int
     application_name: str | None
     host: str | None
-    since: object
+    since: datetime | None
 
     def __str__(self) -> str:
         """Say it in a sentence's part."""
-        since = self.since.strftime("%Y-%m-%d %H:%M:%S UTC") if hasattr(self.since, "strftime") else "unknown time"
+        since = f"{self.since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if self.since else "unknown time"
         name = self.application_name or "unnamed"
         return f"server process {self.pid} ({name}, {self.host or 'local socket'}, since {since})"
 

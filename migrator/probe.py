@@ -27,6 +27,7 @@ class Verdict(StrEnum):
     UNVERSIONED = "tables without a revision"
     AHEAD_COMPATIBLE = "ahead, compatible"
     AHEAD_INCOMPATIBLE = "ahead, incompatible"
+    DIVERGED = "diverged"
     FOREIGN = "another environment's database"
 
     @property
@@ -81,14 +82,22 @@ SELECT EXISTS (
                       WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                         AND d.objid = c.oid AND d.deptype = 'e'))
 """
+# Asked only where the revision is not known. The column `outcome` is missing where an older version kept the history.
+_MOVES = """
+SELECT h.from_revision, h.to_revision FROM migrator.history h
+WHERE h.version_table = %s AND h.to_revision IS NOT NULL
+  AND coalesce(pg_catalog.to_jsonb(h) ->> 'outcome', 'done') = 'done'
+ORDER BY h.id
+"""
+_HAS_HISTORY = "SELECT pg_catalog.to_regclass('migrator.history') IS NOT NULL"
 
 
 def probe(connection: psycopg.Connection, environment: Environment) -> Probe:
     """
     Return the revision and floor of the database behind *connection* and what they mean for this code.
 
-    One round trip, some milliseconds, and a second one where there is no revision. It waits for nobody but a session
-    that is changing the version table itself.
+    One round trip, some milliseconds, and one or two more where there is no revision or an unknown one. It waits for
+    nobody but a session that is changing the version table itself.
 
     Raises:
         PermanentError: The version table holds more than one revision.
@@ -111,15 +120,37 @@ def probe(connection: psycopg.Connection, environment: Environment) -> Probe:
     if revision is None:
         has_tables = connection.execute(_HAS_TABLES, parameters).fetchone() == (True,)
         return Probe(None, floor, Verdict.UNVERSIONED if has_tables else Verdict.EMPTY)
-    return Probe(revision, floor, _verdict(environment, revision, floor))
+    return Probe(revision, floor, _verdict(connection, environment, revision, floor))
 
 
-def _verdict(environment: Environment, revision: str, floor: str | None) -> Verdict:
-    if revision == environment.head:
+def left_at(connection: psycopg.Connection, environment: Environment, revision: str) -> str | None:
+    """
+    Return the last revision known to this code on the database's way to *revision*, which is not known.
+
+    None: its history does not tell, because it was stamped or restored.
+    """
+    if connection.execute(_HAS_HISTORY).fetchone() != (True,):
+        return None
+    came_from: dict[str, str | None] = {}
+    for source, target in connection.execute(_MOVES, (environment.version_table,)).fetchall():
+        # The first move to a revision comes from below, later ones may be the way back.
+        came_from.setdefault(target, source)
+    known = environment.known_revisions
+    at: str | None = revision
+    while at is not None and at not in known:
+        at = came_from.pop(at, None)
+    return at
+
+
+def _verdict(connection: psycopg.Connection, environment: Environment, revision: str, floor: str | None) -> Verdict:
+    head = environment.head
+    if revision == head:
         return Verdict.AT_HEAD
     known = environment.known_revisions
     if revision in known:
         return Verdict.BEHIND
+    if left_at(connection, environment, revision) not in {head, None}:
+        return Verdict.DIVERGED
     return Verdict.AHEAD_COMPATIBLE if floor in known else Verdict.AHEAD_INCOMPATIBLE
 
 
@@ -135,6 +166,12 @@ def refuse_unusable(environment: Environment, found: Probe) -> None:
             f"This is not the {environment.name} database: it carries the version table of another environment "
             f"({', '.join(environment.foreign_version_tables)}). Nothing was changed. "
             f"Check {' and '.join(environment.url_variables)}."
+        )
+    if found.verdict is Verdict.DIVERGED:
+        raise PermanentError(
+            f"The {environment.name} database is at revision {found.revision}, which this code does not know and which "
+            f"does not build upon this code's head {environment.head}: it was moved by code of another branch. Nothing "
+            "was changed. Deploy code that has both, or downgrade with the code that has that revision."
         )
     if found.verdict is Verdict.AHEAD_INCOMPATIBLE:
         floor = f"needs code of revision {found.floor} or later" if found.floor else "records no compatibility floor"

@@ -52,6 +52,15 @@ class Server:
         """
         return self._patiently(lambda: connect(self.url, application_name=self.application_name, autocommit=autocommit))
 
+    def connect_once(self) -> psycopg.Connection:
+        """
+        Return a new connection, without patience.
+
+        Raises:
+            psycopg.OperationalError: The server could not be reached.
+        """
+        return connect(self.url, application_name=self.application_name)
+
     def ask(self, question: Callable[[psycopg.Connection], T]) -> T:
         """
         Return what *question* answers on a new autocommit connection, asked again while the server is away.

@@ -54,7 +54,7 @@ class RevisionGuard:
         self._heads: set[str] = set()
         self._proof: LockProof | None = None
         self._progress = progress
-        self._bookkeeper = Bookkeeper(environment.version_table)
+        self._bookkeeper = Bookkeeper(environment, progress)
         self._autocommit = AutocommitGuard(
             environment.version_table,
             environment.direct_url_variable,
@@ -105,6 +105,7 @@ class RevisionGuard:
                     "duration_ms": self._progress.duration_ms,
                 },
             )
+        self._progress.applied()
 
     def _opened(self, step: Any, ctx: MigrationContext) -> Callable[..., None]:
         migrate: Callable[..., None] = step.migration_fn

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from alembic import command
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
+from migrator.bookkeeping import record_failure
 from migrator.classifier import ErrorClass, classify, sentence
 from migrator.configuration import alembic_config
 from migrator.errors import TemporaryError
@@ -54,7 +55,8 @@ def run_revisions(environment: Environment, server: Server, proof: LockProof, pr
     )
     try:
         attempts(command.upgrade, config, environment.head)
-    except Exception as error:
+    except BaseException as error:
+        record_failure(server.connect_once, environment, progress, error)
         if delays.is_one(error):
             raise delays.given_up(error) from error
         raise

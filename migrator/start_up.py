@@ -89,11 +89,13 @@ class StartUp:
 
     def _migrate_alone(self) -> None:
         with closing(self._ddl_server.connect()) as connection, MigrationLock(connection, self._environment) as lock:
+            asked = time.monotonic()
             is_ours = lock.take(
                 self._budgets.peer_seconds,
                 deadline=self._peer_deadline,
                 gone_on=lambda: self._probe().verdict.is_usable,
             )
+            self._progress.lock_waited_seconds = time.monotonic() - asked
             if is_ours:
                 self._migrate(lock.proof)
 

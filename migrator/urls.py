@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -66,11 +65,10 @@ def engine_url(text: str) -> URL:
 
 def without_password(text: str) -> str:
     """Return user, host and database of a URL, for messages: `app@db.example:5432/logs`."""
-    parts = urlsplit(text)
     try:
         parameters = conninfo_to_dict(text)
-    except psycopg.Error:
-        return f"{parts.scheme}://..."
+    except (psycopg.Error, UnicodeError):
+        return f"{text.partition('://')[0]}://..." if "://" in text else "..."
     host = parameters.get("host") or parameters.get("hostaddr") or "the local socket"
     port = f":{parameters['port']}" if parameters.get("port") else ""
     user = f"{parameters['user']}@" if parameters.get("user") else ""

@@ -102,6 +102,14 @@ def _ahead_incompatible(schema: _Schema, found: Probe) -> Finding:
     )
 
 
+def _diverged(schema: _Schema, found: Probe) -> Finding:
+    return failure(
+        f"The {schema.environment.name} schema was moved by code of another branch: revision {found.revision} does not "
+        f"build upon the head here, {schema.environment.head}. Deploy a release that has both, or downgrade with the "
+        "code that has that revision."
+    )
+
+
 def _foreign(schema: _Schema, _: Probe) -> Finding:
     tables = ", ".join(schema.environment.foreign_version_tables)
     return failure(
@@ -116,5 +124,6 @@ _VERDICTS: dict[Verdict, Callable[[_Schema, Probe], Finding]] = {
     Verdict.UNVERSIONED: _unversioned,
     Verdict.AHEAD_COMPATIBLE: _ahead_compatible,
     Verdict.AHEAD_INCOMPATIBLE: _ahead_incompatible,
+    Verdict.DIVERGED: _diverged,
     Verdict.FOREIGN: _foreign,
 }

@@ -16,7 +16,7 @@ from tests.fixtures.small_environment import SmallEnvironment, rows, small_envir
 
 PROCESSES = 16
 ROUNDS = 5
-HISTORY = "SELECT to_revision FROM migrator.history ORDER BY id"
+HISTORY = "SELECT to_revision FROM migrator.history WHERE outcome = 'done' ORDER BY id"
 
 
 @pytest.fixture
