@@ -37,6 +37,14 @@ SELECT 'table' AS kind, t.name AS name, jsonb_build_object(
     'unlogged partitions', (SELECT jsonb_agg(c.relname ORDER BY c.relname)
                             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                             WHERE i.inhparent = t.oid AND t.relkind = 'p' AND c.relpersistence <> 'p'),
+    'invalid indexes of partitions', (
+        SELECT jsonb_agg(x.indexrelid::regclass::text ORDER BY x.indexrelid::regclass::text)
+        FROM pg_inherits i JOIN pg_index x ON x.indrelid = i.inhrelid AND NOT x.indisvalid
+        WHERE i.inhparent = t.oid AND t.relkind = 'p'
+          AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index b WHERE b.index_relid = x.indexrelid)),
+    'partitions being detached', (SELECT jsonb_agg(c.relname ORDER BY c.relname)
+                                  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                                  WHERE i.inhparent = t.oid AND i.inhdetachpending),
     'inherits', (SELECT jsonb_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) FROM pg_inherits i
                  WHERE i.inhrelid = t.oid),
     'row security', CASE WHEN t.relrowsecurity THEN CASE WHEN t.relforcerowsecurity THEN 'forced' ELSE 'on' END END,

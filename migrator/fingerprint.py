@@ -31,13 +31,15 @@ _QUALIFIER = re.compile(r'\b[a-z_]\w*\.(?=[a-z_"])')
 
 def read_fingerprint(connection: psycopg.Connection, environment: Environment) -> Fingerprint:
     """
-    Return the fingerprint of the database behind *connection*, in some milliseconds and one transaction.
+    Return the fingerprint of the database behind *connection*, in some milliseconds and one read-only transaction.
 
-    Version tables and this package's own schema are left out.
+    Version tables and this package's own schema are left out. It waits for whoever keeps a table locked to change it:
+    PostgreSQL locks a table for a moment, as a reader does, to write out what depends on it.
     """
     version_tables = [environment.version_table, *environment.foreign_version_tables]
     # Rolled back, because within a transaction of the caller the search_path would stay changed until its end.
     with connection.transaction(force_rollback=True):
+        connection.execute("SET TRANSACTION READ ONLY")
         connection.execute("SET LOCAL search_path = ''")
         rows = connection.execute(CATALOG, {"version_tables": version_tables}).fetchall()
     return {f"{kind} {name}": _normalised(properties) for kind, name, properties in sorted(rows, key=_kind_and_name)}
@@ -52,7 +54,7 @@ def differences(expected: Fingerprint, found: Fingerprint) -> list[str]:
     lines = [f"missing: {name}" for name in _outermost(expected.keys() - found.keys())]
     lines += [f"unexpected: {name}" for name in _outermost(found.keys() - expected.keys())]
     for name in expected.keys() & found.keys():
-        wanted, has = expected[name], found[name]
+        wanted, has = _without_known(expected[name], found[name])
         lines += [
             f"different: {name}: {key} is {_shown(has.get(key))}, expected {_shown(wanted.get(key))}"
             for key in sorted(wanted.keys() | has.keys())
@@ -114,6 +116,15 @@ def _outermost(names: Iterable[str]) -> list[str]:
     listed = sorted(names)
     tables = tuple(f"{name.removeprefix('table ')}." for name in listed if name.startswith("table "))
     return [name for name in listed if not name.split(" ", 1)[1].startswith(tables)]
+
+
+def _without_known(wanted: dict[str, Any], has: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Leave out of both lists of columns those that only one has: each is told by itself. Their order stays."""
+    both = set(wanted.get("columns") or ()) & set(has.get("columns") or ())
+    return tuple(  # type: ignore[return-value]  # two in, two out
+        {**one, "columns": [column for column in one["columns"] if column in both]} if "columns" in one else one
+        for one in (wanted, has)
+    )
 
 
 def _shown(value: object) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager
 from logging.config import fileConfig
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 
-from migrator.bookkeeping import SCHEMA, record_failure
+from migrator.bookkeeping import SCHEMA
 from migrator.budgets import Budgets
 from migrator.connections import migration_engine
 from migrator.errors import MigratorError, PermanentError
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alembic.config import Config
-    from sqlalchemy import MetaData, Pool
+    from sqlalchemy import MetaData
 
     from migrator.environment import Environment
     from migrator.lock import LockProof
@@ -90,9 +89,7 @@ def _run_offline(environment: Environment, target_metadata: MetaData) -> None:
 
 def _run_online(environment: Environment, target_metadata: MetaData, config: Config) -> None:
     budgets: Budgets = config.attributes.get("budgets") or Budgets()
-    given: Progress | None = config.attributes.get("progress")
-    progress = given or Progress()
-    guard = RevisionGuard(environment, budgets, progress)
+    guard = RevisionGuard(environment, budgets, config.attributes.get("progress") or Progress())
     with _connection(environment, config, budgets) as connection:
         if connection.in_transaction():
             logger.warning(
@@ -111,8 +108,7 @@ def _run_online(environment: Environment, target_metadata: MetaData, config: Con
             autogenerate_plugins=[*_COMPARISONS, PLUGIN],
         )
         with (
-            _failure_recorded(environment, connection.engine, progress) if given is None else nullcontext(),
-            _lock(environment, config, connection.engine, budgets, progress) as proof,
+            _lock(environment, config, connection.engine, budgets) as proof,
             guard.watching(context.get_context(), proof),
             context.begin_transaction(),
         ):
@@ -167,32 +163,14 @@ def _url(environment: Environment, config: Config) -> str:
 
 
 @contextmanager
-def _failure_recorded(environment: Environment, engine: Engine, progress: Progress) -> Iterator[None]:
-    """Add what fails to the history; whoever hands a Progress over tries again himself, and records it himself."""
-    try:
-        yield
-    except BaseException as error:
-        pool = engine.pool.recreate()
-        record_failure(lambda: _driver_connection(pool), environment, progress, error)
-        raise
-
-
-def _driver_connection(pool: Pool) -> psycopg.Connection:
-    """Return a connection made as the pool makes its own, out of the pool."""
-    pooled = pool.connect()
-    connection = pooled.driver_connection
-    pooled.detach()
-    if not isinstance(connection, psycopg.Connection):
-        raise PermanentError(f"Migrations need psycopg 3, but the engine given uses {type(connection).__module__}.")
-    return connection
-
-
-@contextmanager
-def _lock(
-    environment: Environment, config: Config, engine: Engine, budgets: Budgets, progress: Progress
-) -> Iterator[LockProof | None]:
+def _lock(environment: Environment, config: Config, engine: Engine, budgets: Budgets) -> Iterator[LockProof | None]:
     """Hold the lock on a connection of its own, made like the given engine's, unless the caller holds it."""
-    with closing(_driver_connection(engine.pool.recreate())) as connection:
+    pool = engine.pool.recreate()
+    pooled = pool.connect()
+    try:
+        connection = pooled.driver_connection
+        if not isinstance(connection, psycopg.Connection):
+            raise PermanentError(f"Migrations need psycopg 3, but the engine given uses {type(connection).__module__}.")
         _refuse_foreign(environment, connection)
         given: LockProof | None = config.attributes.get("migration_lock")
         if given is not None and given.key != lock_key(environment.version_table):
@@ -201,10 +179,11 @@ def _lock(
             yield given
         else:
             with MigrationLock(connection, environment) as lock:
-                asked = time.monotonic()
                 lock.take(budgets.peer_seconds, report=_tell_waiting if _is_command(config) else None)
-                progress.lock_waited_seconds = time.monotonic() - asked
                 yield lock.proof
+    finally:
+        pooled.close()
+        pool.dispose()
 
 
 def _refuse_foreign(environment: Environment, connection: psycopg.Connection) -> None:

@@ -1,4 +1,4 @@
-"""What there is to tell about one database: where it stands, what is pending, what was done when, what drifted."""
+"""What there is to tell about one database: where it stands, what is pending, what was done when."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from alembic.script import ScriptDirectory
 
 from migrator.configuration import alembic_config
-from migrator.errors import PermanentError
-from migrator.fingerprint import differences, read_fingerprint, stored_fingerprint
 from migrator.invalid_indexes import invalid_indexes
 from migrator.lock import find_holder
 from migrator.probe import Verdict, probe
@@ -119,22 +117,6 @@ def read_history(connection: psycopg.Connection, environment: Environment) -> li
         )
         for index, script in enumerate(chain)
     ]
-
-
-def read_drift(connection: psycopg.Connection, environment: Environment) -> list[str]:
-    """
-    Return how the catalog differs from what the database's own revision makes, one readable line each.
-
-    Raises:
-        PermanentError: It has no revision, or one that this code does not know.
-    """
-    found = probe(connection, environment)
-    if found.revision is None or found.revision not in environment.known_revisions:
-        at = "has no revision" if found.revision is None else f"is at {found.revision}, which this code does not know"
-        raise PermanentError(
-            f"The {environment.name} database {at}, so there is nothing to compare it with. Nothing was changed."
-        )
-    return differences(stored_fingerprint(environment, found.revision), read_fingerprint(connection, environment))
 
 
 def _chain(environment: Environment) -> list[Script]:

@@ -143,7 +143,7 @@ def downgrade(
 @app.command()
 def check(database: Which, as_json: AsJson = False) -> None:
     """Compare the schema with what its own revision makes; ends with 1 where it drifted."""
-    from migrator.status import read_drift  # noqa: PLC0415 - as above
+    from migrator.drift import read_drift  # noqa: PLC0415 - as above
 
     drift = _target(database).ask(read_drift)
     if as_json:
