@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
 from psycopg import sql
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from migrator.errors import PermanentError, TemporaryError
 
@@ -118,10 +118,17 @@ def await_others(connection: psycopg.Connection[Any], table: Relation) -> None:
     Raises:
         TemporaryError: It took longer than `OTHERS_BUDGET_SECONDS`; the message names who holds the table.
     """
+
+    def say_once(state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            extra = {"event": "table_awaited", "table": str(table), "holders": _holders(connection, table)}
+            logger.info("another session alters, analyses or indexes a table; waiting for it", extra=extra)
+
     tries = Retrying(
         retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
         wait=wait_random_exponential(multiplier=0.1, max=1.0),
         stop=stop_after_delay(OTHERS_BUDGET_SECONDS),
+        before_sleep=say_once,
         reraise=True,
     )
     statement = sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(table.identifier)
