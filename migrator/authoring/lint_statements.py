@@ -65,6 +65,11 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str], str], ...] = (
         "Without a time-out a statement that waits for its lock makes everybody else wait behind it.",
     ),
     (
+        "detach-inheritance",
+        re.compile(r"ALTER TABLE .* no inherit "),
+        "Its rows are gone from what running code reads through the parent.",
+    ),
+    (
         "detach-partition",
         re.compile(r"ALTER TABLE .* DETACH PARTITION (?!.*(CONCURRENTLY|finalize))"),
         "It stops everybody.",

@@ -37,24 +37,34 @@ _NOT_OURS = """
 n.nspname <> 'migrator' AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
 AND NOT c.relname = ANY(%(left_out)s)
 """
-_LOCKS = f"""
-SELECT c.oid::bigint, pg_catalog.format('%%s.%%s', n.nspname, c.relname),
-       pg_catalog.replace(l.mode, 'Lock', ''),
+# Without pg_class: what was dropped or renamed meanwhile is still locked.
+_LOCKS = """
+SELECT relation::bigint, pg_catalog.replace(mode, 'Lock', '') FROM pg_catalog.pg_locks
+WHERE pid = %s AND locktype = 'relation' AND granted
+"""
+_RELATIONS = f"""
+SELECT c.oid::bigint, pg_catalog.format('%%s.%%s', n.nspname, c.relname), c.relkind IN ('i', 'I'),
        (SELECT pg_catalog.format('%%s.%%s', s.nspname, r.relname)
         FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
-        WHERE c.relispartition AND r.oid = pg_catalog.pg_partition_root(c.oid))
-FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE l.pid = %(pid)s AND l.locktype = 'relation' AND l.granted
-  AND c.relkind IN ('r', 'p', 'm', 'i', 'I') AND {_NOT_OURS}
-"""  # noqa: S608 - constants
-_FILES = f"""
-SELECT c.oid::bigint, pg_catalog.format('%%s.%%s', n.nspname, c.relname), c.relkind::text,
+        WHERE c.relispartition AND r.oid = pg_catalog.pg_partition_root(c.oid)),
        pg_catalog.pg_relation_filenode(c.oid)::bigint
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p', 'i', 'I') AND {_NOT_OURS}
 """  # noqa: S608 - constants
-_TABLES = {"r", "m", "p"}
+_FILES = """
+SELECT oid::bigint, pg_catalog.pg_relation_filenode(oid)::bigint FROM pg_catalog.pg_class
+WHERE relkind IN ('r', 'm') AND oid >= 16384
+"""
+
+
+@dataclass(frozen=True)
+class _Relation:
+    """What was there before the revision: its name then, whether it is an index, whose partition it was."""
+
+    name: str
+    is_index: bool
+    partition_of: str | None
+    file: int | None
 
 
 @dataclass
@@ -109,14 +119,16 @@ class LockTrace:
 
     def __init__(self, monitor_url: str, left_out: Collection[str]) -> None:
         self.statements: list[TracedStatement] = []
-        self._left_out = list(left_out)
         self._monitor = psycopg.connect(monitor_url, autocommit=True)
-        self._files: dict[int, tuple[str, str, int | None]] = self._read_files(self._monitor)
+        rows = self._monitor.execute(_RELATIONS, {"left_out": list(left_out)}).fetchall()
+        # What the revision makes itself is nobody else's: its locks and files do not matter.
+        self._before = {oid: _Relation(*properties) for oid, *properties in rows}
+        self._files = {oid: relation.file for oid, relation in self._before.items()}
         self._held: dict[tuple[int, str], HeldLock] = {}
         self._began = 0.0
         self._sampler: threading.Thread | None = None
         self._done = threading.Event()
-        self._sampled: dict[tuple[int, str], tuple[str, str | None, float, float]] = {}
+        self._sampled: dict[tuple[int, str], tuple[float, float]] = {}
 
     def close(self) -> None:
         """End the second connection."""
@@ -158,41 +170,33 @@ class LockTrace:
         self._held.clear()
 
     def _read_locks(self, connection: psycopg.Connection[Any], current: TracedStatement) -> None:
-        parameters = {"pid": connection.info.backend_pid, "left_out": self._left_out}
-        for oid, name, mode, root in psycopg.Cursor(connection).execute(_LOCKS, parameters).fetchall():
-            if (oid, mode) in self._held or oid not in self._files:
-                continue
-            lock = HeldLock(name, mode, self._files[oid][1] not in _TABLES, root, began=self._began)
-            self._held[oid, mode] = lock
-            current.locks.append(lock)
+        for oid, mode in psycopg.Cursor(connection).execute(_LOCKS, (connection.info.backend_pid,)).fetchall():
+            if (oid, mode) not in self._held and oid in self._before:
+                self._held[oid, mode] = self._lock(oid, mode, None)
+                current.locks.append(self._held[oid, mode])
 
     def _sample(self, pid: int) -> None:
-        parameters = {"pid": pid, "left_out": self._left_out}
         while not self._done.wait(_SAMPLE_SECONDS):
             with suppress(psycopg.OperationalError):
-                rows = self._monitor.execute(_LOCKS, parameters).fetchall()
+                rows = self._monitor.execute(_LOCKS, (pid,)).fetchall()
                 now = time.monotonic()
-                for oid, name, mode, root in rows:
-                    first = self._sampled.get((oid, mode), ("", None, now, now))[2]
-                    self._sampled[oid, mode] = (name, root, first, now)
+                for oid, mode in rows:
+                    self._sampled[oid, mode] = (self._sampled.get((oid, mode), (now, now))[0], now)
 
     def _add_sampled(self, current: TracedStatement) -> None:
-        for (oid, mode), (name, root, first, last) in self._sampled.items():
-            if oid in self._files:
-                is_index = self._files[oid][1] not in _TABLES
-                current.locks.append(HeldLock(name, mode, is_index, root, (last - first) * 1000))
+        for (oid, mode), (first, last) in self._sampled.items():
+            if oid in self._before:
+                current.locks.append(self._lock(oid, mode, (last - first) * 1000))
+
+    def _lock(self, oid: int, mode: str, held_ms: float | None) -> HeldLock:
+        relation = self._before[oid]
+        return HeldLock(relation.name, mode, relation.is_index, relation.partition_of, held_ms, self._began)
 
     def _compare_files(self, connection: psycopg.Connection[Any], current: TracedStatement) -> None:
-        found = self._read_files(connection)
-        for oid, (name, kind, file) in found.items():
-            if kind in _TABLES and oid in self._files and self._files[oid][2] not in {file, None}:
-                current.rewrites.append(name)
-        # What the revision made itself is nobody else's: its locks and files do not matter.
-        self._files = {oid: found.get(oid, before) for oid, before in self._files.items()}
-
-    def _read_files(self, connection: psycopg.Connection[Any]) -> dict[int, tuple[str, str, int | None]]:
-        rows = psycopg.Cursor(connection).execute(_FILES, {"left_out": self._left_out}).fetchall()
-        return {oid: (name, kind, file) for oid, name, kind, file in rows}
+        for oid, file in psycopg.Cursor(connection).execute(_FILES).fetchall():
+            if self._files.get(oid) not in {file, None}:
+                current.rewrites.append(self._before[oid].name)
+                self._files[oid] = file
 
 
 @dataclass(frozen=True)
