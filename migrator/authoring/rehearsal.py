@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 CLIENTS = 2
 _FEW = 1000
 _WARM_UP_SECONDS = 0.5
-# Far from the numbers of the rows that are there.
-_FIRST = 10_000_000_000
+# Far from the numbers of the rows that are there, of each other's, and within an integer.
+_FIRST, _EACH = 1_000_000_000, 100_000_000
+_ERRORS_KEPT = 5
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Stall:
         inserts: How many they inserted while the revision ran, and shortly before.
         longest_ms: The longest that one insert took.
         usual_ms: The longest that one took before the revision began: this machine's noise.
-        errors: What the server said to those that failed, each once.
+        errors: What the server said to those that failed, each once, five at most.
     """
 
     table: str
@@ -139,7 +140,7 @@ def _insert(
     """Insert row by row, as code that knows nothing of the revision does, until it is over."""
     connection: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
     statement = insertion(table, by_oid, few=_FEW)
-    row = _FIRST * (number + 1)
+    row = _FIRST + number * _EACH
     with closing(connection):
         while not over.is_set():
             row += 1
@@ -148,7 +149,7 @@ def _insert(
                 connection.execute(statement, (row, row))
                 stall.inserts += 1
             except psycopg.Error as error:
-                if sentence(error) not in stall.errors:
+                if sentence(error) not in stall.errors and len(stall.errors) < _ERRORS_KEPT:
                     stall.errors.append(sentence(error))
                 # A client that fails tries again a little later, as clients do.
                 over.wait(0.01)
