@@ -18,6 +18,8 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     state: WorkerState
     revision: str | None = None
     """Revision of the logs database as the worker last read it."""
+    head: str | None = None
+    """Revision that the worker's code was made for; None: a release that did not tell."""
     started_at: float
     """Unix seconds, by the worker's clock."""
     last_progress_at: float

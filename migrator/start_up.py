@@ -19,6 +19,7 @@ from migrator.rights import may_migrate
 if TYPE_CHECKING:
     from migrator.environment import Environment
     from migrator.lock import LockProof
+    from migrator.older_code import RunningRevisions
     from migrator.reach import Server
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,17 @@ class StartUp:
         environment: Whose revisions.
         server: How the process reaches the database later.
         ddl_server: How it reaches it to change it.
+        running_revisions: Tells which code runs on the database now; None: nobody is asked.
     """
 
-    def __init__(self, environment: Environment, server: Server, ddl_server: Server) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        server: Server,
+        ddl_server: Server,
+        running_revisions: RunningRevisions | None = None,
+    ) -> None:
+        self._running_revisions = running_revisions
         self._environment = environment
         self._server = server
         self._ddl_server = ddl_server
@@ -105,11 +114,20 @@ class StartUp:
             return
         # Only who holds the lock wants Alembic, whose import takes longer than most of the waiting.
         from migrator.adoption import adopt  # noqa: PLC0415 - as said
+        from migrator.older_code import await_older_code  # noqa: PLC0415 - as said
         from migrator.runner import run_revisions  # noqa: PLC0415 - as said
 
         started = time.monotonic()
         if found.verdict is Verdict.UNVERSIONED:
             self.adopted_at = adopt(self._environment, self._ddl_server, proof)
+        if self._running_revisions is not None:
+            await_older_code(
+                self._environment,
+                self.adopted_at or found.revision,
+                self._running_revisions,
+                deadline=self._peer_deadline,
+                budget_seconds=self._budgets.peer_seconds,
+            )
         run_revisions(self._environment, self._ddl_server, proof, self._progress)
         reached = self._probe()
         if reached.verdict is not Verdict.AT_HEAD:

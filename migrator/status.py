@@ -2,55 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from alembic.script import ScriptDirectory
 
 from migrator.configuration import alembic_config
-from migrator.invalid_indexes import invalid_indexes
-from migrator.lock import find_holder
-from migrator.probe import Verdict, probe
+from migrator.probe import probe
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import psycopg
     from alembic.script import Script
 
     from migrator.environment import Environment
 
-_APPLIED = """
-SELECT DISTINCT ON (to_revision) to_revision, applied_at, applied_by FROM migrator.history
-WHERE version_table = %s AND to_revision IS NOT NULL ORDER BY to_revision, id DESC
-"""
+# As JSON, because an older version of this package kept fewer columns.
+_MOVES = "SELECT pg_catalog.to_jsonb(h) FROM migrator.history h WHERE version_table = %s ORDER BY id"
 _HAS_HISTORY = "SELECT pg_catalog.to_regclass('migrator.history') IS NOT NULL"
 
 
 @dataclass(frozen=True)
-class Status:
+class Move:
     """
-    Where a database stands.
+    One move of a database's version row, or one that failed.
 
     Args:
-        environment: The environment's name.
-        verdict: What it means for this code.
-        revision: Its revision; None: none.
-        head: What this code needs.
-        floor: Oldest revision whose code still works on it; None: not recorded.
-        pending: Revisions still to run, oldest first.
-        invalid_indexes: INVALID indexes by name, with what repairs each.
-        migrating: Who holds the migration lock now; None: nobody.
+        direction: `upgrade`, `downgrade` or `stamp`; None: recorded by an older version of this package, as below.
+        from_revision: Where it began; None: at no revision.
+        to_revision: Where it led, or would have.
+        outcome: `done` or `failed`.
+        error: Of what it failed.
+        applied_at: When it ended.
+        duration_ms: How long its last attempt took.
+        lock_wait_ms: How long it had waited for locks before that.
+        attempts: How often it was begun; of a failure, how often it failed the same way.
+        code_version: Of which version of the code.
+        host: On which machine the program ran.
+        applied_by: As which role.
+        application_name: How the server's own views showed the program.
     """
 
-    environment: str
-    verdict: Verdict
-    revision: str | None
-    head: str
-    floor: str | None
-    pending: tuple[str, ...]
-    invalid_indexes: dict[str, str]
-    migrating: str | None
+    direction: str | None
+    from_revision: str | None
+    to_revision: str | None
+    outcome: str
+    error: str | None
+    applied_at: datetime
+    duration_ms: int | None
+    lock_wait_ms: int | None
+    attempts: int | None
+    code_version: str | None
+    host: str | None
+    applied_by: str
+    application_name: str
 
 
 @dataclass(frozen=True)
@@ -75,33 +80,29 @@ class Applied:
     applied_by: str | None
 
 
-def read_status(connection: psycopg.Connection, environment: Environment) -> Status:
-    """Return where the database behind *connection* stands."""
-    found = probe(connection, environment)
-    chain = _chain(environment)
-    pending: tuple[str, ...] = ()
-    if found.verdict in {Verdict.BEHIND, Verdict.EMPTY}:
-        reached = [script.revision for script in chain].index(found.revision) + 1 if found.revision else 0
-        pending = tuple(script.revision for script in chain[reached:])
-    holder = find_holder(connection, environment)
-    return Status(
-        environment=environment.name,
-        verdict=found.verdict,
-        revision=found.revision,
-        head=environment.head,
-        floor=found.floor,
-        pending=pending,
-        invalid_indexes=invalid_indexes(connection),
-        migrating=None if holder is None else str(holder),
-    )
+def read_moves(connection: psycopg.Connection, environment: Environment) -> list[Move]:
+    """Return all that the database behind *connection* remembers of its moves, oldest first, failures too."""
+    if connection.execute(_HAS_HISTORY).fetchone() != (True,):
+        return []
+    remembered = [row for (row,) in connection.execute(_MOVES, (environment.version_table,)).fetchall()]
+    names = [field.name for field in fields(Move)]
+    return [
+        Move(
+            **{name: row.get(name) for name in names}
+            | {"outcome": row.get("outcome", "done"), "applied_at": datetime.fromisoformat(row["applied_at"])}
+        )
+        for row in remembered
+    ]
 
 
 def read_history(connection: psycopg.Connection, environment: Environment) -> list[Applied]:
     """Return the chain, oldest first, and when each of its revisions came into the database behind *connection*."""
     current = probe(connection, environment).revision
-    has_history = connection.execute(_HAS_HISTORY).fetchone() == (True,)
-    moves = connection.execute(_APPLIED, (environment.version_table,)).fetchall() if has_history else []
-    applied = {revision: (at, by) for revision, at, by in moves}
+    applied = {
+        move.to_revision: (move.applied_at, move.applied_by)
+        for move in read_moves(connection, environment)
+        if move.outcome == "done"
+    }
     chain = _chain(environment)
     # A revision that this code does not know lies past all that it knows.
     reached = next((index for index, script in enumerate(chain) if script.revision == current), len(chain))

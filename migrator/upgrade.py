@@ -17,6 +17,7 @@ from migrator.start_up import StartUp
 
 if TYPE_CHECKING:
     from migrator.environment import Environment
+    from migrator.older_code import RunningRevisions
 
 DEFAULT_BUDGETS = Budgets()
 
@@ -51,6 +52,7 @@ def upgrade_to_head(
     ddl_url: str | None = None,
     budgets: Budgets = DEFAULT_BUDGETS,
     application_name: str | None = None,
+    running_revisions: RunningRevisions | None = None,
 ) -> UpgradeResult:
     """
     Return once the database is usable by this code: at its head, or ahead of it and declared compatible.
@@ -64,6 +66,8 @@ def upgrade_to_head(
         ddl_url: How to reach it for changing it, where that differs: past a pooler, as the tables' owner.
         budgets: How long to wait for the server, for peers and for locks.
         application_name: How the server's own views show this process.
+        running_revisions: Tells the heads of the code that runs on the database now, or raises TemporaryError. Asked
+            only before a revision that shuts older code out: such programs are waited for, as long as for peers.
 
     Raises:
         TemporaryError: A budget was spent; try again later.
@@ -76,7 +80,9 @@ def upgrade_to_head(
     adopted_at = None
     after = before
     if not before.verdict.is_usable:
-        start_up = StartUp(environment, server, Server(environment.name, ddl_url or url, budgets, name))
+        start_up = StartUp(
+            environment, server, Server(environment.name, ddl_url or url, budgets, name), running_revisions
+        )
         after = start_up.run()
         adopted_at = start_up.adopted_at
     return UpgradeResult(before, after, adopted_at, time.monotonic() - started)

@@ -25,6 +25,7 @@ class Pulse:
     pid: int
     state: WorkerState = "upgrading"
     revision: str | None = None
+    head: str | None = None
     patiences: list[Patience] = field(default_factory=list)
     """All that its threads may be waiting for."""
     started_at: float = field(default_factory=time.time)
@@ -58,6 +59,7 @@ class Pulse:
                 pid=self.pid,
                 state=waiting.state if waiting else self.state,
                 revision=self.revision,
+                head=self.head,
                 started_at=self.started_at,
                 last_progress_at=min(self._progress_at.values(), default=self.started_at),
                 last_write_at=self._last_write_at,

@@ -15,6 +15,7 @@ from migrator.errors import MigratorError
 from migrator.upgrade import upgrade_to_head
 from worker.crew import Crew
 from worker.heart import Heart
+from worker.peers import running_heads
 from worker.pulse import Pulse
 from worker.receive import worker_name
 from worker.redis_connection import connect_redis
@@ -35,7 +36,7 @@ def run(settings: WorkerSettings) -> int:
     """
     host = socket.gethostname()
     pulse = Pulse(name=worker_name(host), host=host, pid=os.getpid())
-    heart = Heart(EventQueue(connect_redis(settings.redis_url.get_secret_value())), pulse)
+    heart = Heart(_queue(settings), pulse)
     heart.start()
     try:
         return _start_up(settings, pulse) or _work(settings, pulse)
@@ -46,6 +47,7 @@ def run(settings: WorkerSettings) -> int:
 def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
     """Bring the schema to its head; return 0, or the exit code of a worker that cannot start."""
     try:
+        pulse.head = ENVIRONMENT.head
         direct_url = settings.logs_migration_database_url
         result = upgrade_to_head(
             ENVIRONMENT,
@@ -53,6 +55,7 @@ def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
             ddl_url=direct_url.get_secret_value() if direct_url else None,
             budgets=settings.budgets,
             application_name="headhunter-worker",
+            running_revisions=running_heads(_queue(settings)),
         )
     except MigratorError as exc:
         # No traceback: the sentence says all there is.
@@ -81,6 +84,10 @@ def _work(settings: WorkerSettings, pulse: Pulse) -> int:
     if crew.failed.is_set() or crew.outdated.is_set():
         return EXIT_TEMPORARY
     return EXIT_DONE
+
+
+def _queue(settings: WorkerSettings) -> EventQueue:
+    return EventQueue(connect_redis(settings.redis_url.get_secret_value()))
 
 
 @contextmanager

@@ -46,48 +46,36 @@ class Target:
 
 
 @app.command()
-def status(database: Which, as_json: AsJson = False) -> None:
-    """Show where the schema stands: its revision, what is pending, who is migrating, which indexes are broken."""
-    from migrator.status import read_status  # noqa: PLC0415 - Alembic is slow to import
+def status(
+    database: Annotated[Database | None, typer.Argument(metavar="[main|logs]", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the state of a database, or of both: what to do, what is pending, who is migrating, what is broken."""
+    from headhunter.commands.db_status import show_states  # noqa: PLC0415 - Alembic is slow to import
+    from migrator.state import read_state  # noqa: PLC0415 - as above
 
-    found = _target(database).ask(read_status)
-    if as_json:
-        print_json(asdict(found))
-        return
-    rows = {
-        "verdict": found.verdict,
-        "revision": found.revision or "none",
-        "head of this code": found.head,
-        "compatible with code from": found.floor or "not recorded",
-        "pending": ", ".join(found.pending) or "nothing",
-        "migrating now": found.migrating or "nobody",
-        "invalid indexes": "; ".join(f"{name}: {cure}" for name, cure in found.invalid_indexes.items()) or "none",
-    }
-    print_table(("database", database), rows.items())
+    targets = {name: _target(name) for name in ([database] if database else Database)}
+    states = {str(name): read_state(target.environment, target.url) for name, target in targets.items()}
+    show_states(states, single=database is not None, as_json=as_json)
 
 
 @app.command()
-def history(database: Which, as_json: AsJson = False) -> None:
+def history(
+    database: Which,
+    moves: Annotated[bool, typer.Option("--moves", help="List all that was done, failures too, by time.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the revisions, oldest first, and when each came into the database."""
-    from migrator.status import read_history  # noqa: PLC0415 - as above
+    from headhunter.commands.db_status import show_chain, show_moves  # noqa: PLC0415 - as above
+    from migrator.status import read_history, read_moves  # noqa: PLC0415 - as above
 
-    chain = _target(database).ask(read_history)
-    if as_json:
-        print_json([asdict(one) for one in chain])
+    target = _target(database)
+    if moves:
+        done = target.ask(read_moves)
+        print_json([asdict(one) for one in done]) if as_json else show_moves(done)
         return
-    print_table(
-        ("revision", "applied", "by", "compatible with", "title"),
-        [
-            (
-                one.revision,
-                f"{one.applied_at:%Y-%m-%d %H:%M:%S}" if one.applied_at else "yes" if one.is_applied else "pending",
-                one.applied_by,
-                one.compatible_with,
-                one.title,
-            )
-            for one in chain
-        ],
-    )
+    chain = target.ask(read_history)
+    print_json([asdict(one) for one in chain]) if as_json else show_chain(chain)
 
 
 @app.command()

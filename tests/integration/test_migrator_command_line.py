@@ -83,7 +83,7 @@ def test_the_installed_command_answers_for_a_database_in_json(urls: dict[str, st
         check=True,
     )
 
-    assert json.loads(done.stdout)["verdict"] == "empty"
+    assert json.loads(done.stdout)["state"] == "empty"
 
 
 @pytest.mark.usefixtures("urls")
@@ -97,13 +97,13 @@ def test_a_database_goes_from_empty_to_head_and_back(operator: Operator, databas
     refused = operator.types("downgrade", database, "base")
     agreed = operator.types("downgrade", database, "base", "--lose-data")
 
-    assert (before["verdict"], before["revision"]) == ("empty", None)
+    assert (before["state"], before["revision"]) == ("empty", None)
     pending = before["pending"]
     assert isinstance(pending, list)
     assert pending[-1] == head
     assert (upgraded.returncode, upgraded.stdout) == (0, f"The {database} database is now at {head}.\n")
     assert "schema_upgraded" in upgraded.stderr
-    assert (after["verdict"], after["revision"], after["pending"]) == ("at head", head, [])
+    assert (after["state"], after["revision"], after["pending"]) == ("at head", head, [])
     assert [one["revision"] for one in json.loads(history.stdout) if one["applied_at"]] == pending
     assert refused.returncode == 70
     assert "would lose" in refused.stderr
@@ -142,7 +142,6 @@ def test_maintenance_by_hand_makes_the_partitions_that_are_missing(operator: Ope
     "arguments",
     [
         (),
-        ("status",),
         ("status", "other"),
         ("downgrade", "logs"),
         ("downgrade", "logs", "nonsense"),
@@ -188,6 +187,35 @@ def test_the_wrong_database_and_an_absent_server_have_their_exit_codes(
     assert "carries the version table of another environment" in swapped.stderr
     assert "Traceback" not in swapped.stderr + absent.stderr
     assert "secret" not in absent.stderr
+
+
+def test_without_a_name_the_status_of_both_databases_is_told(operator: Operator, urls: dict[str, str]) -> None:
+    assert operator.types("upgrade", "main").returncode == 0
+    table = operator.types("status")
+    both = operator.asks("status")
+    operator.knows(LOGS_DATABASE_URL=f"postgresql://u:secret@127.0.0.1:{free_port()}/d")
+    absent = operator.types("status", "--json")
+
+    assert (table.returncode, absent.returncode) == (0, 75)
+    assert [line.split()[:2] for line in table.stdout.splitlines()[1:] if line[0] != " "] == [
+        ["main", "at"],
+        ["logs", "empty"],
+    ]
+    assert {name: state["state"] for name, state in both.items()} == {"main": "at head", "logs": "empty"}
+    assert json.loads(absent.stdout)["logs"]["state"] == "unreachable"
+    assert json.loads(absent.stdout)["main"]["state"] == "at head"
+    assert "secret" not in absent.stdout
+
+
+def test_the_moves_of_a_database_are_listed_with_what_failed(operator: Operator, urls: dict[str, str]) -> None:
+    assert operator.types("upgrade", "main").returncode == 0
+    assert operator.types("downgrade", "main", "base").returncode == 70
+
+    moves = json.loads(operator.types("history", "main", "--moves", "--json").stdout)
+    assert [move["outcome"] for move in moves].count("failed") == 1
+    assert "would lose" in moves[-1]["error"]
+    assert moves[0]["code_version"].startswith("headhunter ")
+    assert "failed" in operator.types("history", "main", "--moves").stdout
 
 
 @pytest.mark.usefixtures("urls")
