@@ -3,8 +3,9 @@ The statement that reads a database's catalog as rows of kind, name and properti
 
 It runs with an empty search_path, so that PostgreSQL itself qualifies all names. Left out, and why: owners and
 privileges (roles differ between installations), what belongs to an extension, partitions and their indexes (they come
-and go with time, and their parent's properties bind them; only one that is less durable than its parent is named),
-NOT NULL as a constraint (catalogued from 18 on only; the column says it), sizes, tablespaces and statistics.
+and go with time, and their parent's properties bind them; what is wrong with one is named: it is less durable than its
+parent, half detached, or has an INVALID index), NOT NULL as a constraint (catalogued from 18 on only; the column says
+it), sizes, tablespaces and statistics.
 """
 
 from typing import Final, LiteralString

@@ -95,7 +95,8 @@ def _compare(ctx: AutogenContext, upgrade_ops: UpgradeOps, schemas: set[str | No
     bounds: dict[Name, dict[Name, str]] = {}
     for schema, name, parent_schema, parent, bound in connection.execute(_PARTITIONS):
         bounds.setdefault((parent_schema, parent), {})[schema, name] = bound
-    partitioned = []
+    partitioned: list[Table] = []
+    attached: set[Name] = set()
     for table in ctx.sorted_tables:
         name = (table.schema or default, table.name)
         if name not in keys or not {table.schema, None if name[0] == default else name[0]} & schemas:
@@ -105,10 +106,11 @@ def _compare(ctx: AutogenContext, upgrade_ops: UpgradeOps, schemas: set[str | No
         if wanted and not changes:
             named = _named(name[0], table.info.get("partitions") or {})
             changes = [*_partition_changes(name, named, bounds.get(name, {}), keys)]
+            attached |= named.keys()
         upgrade_ops.ops.extend(changes)
         if wanted:
             partitioned.append(table)
-    _keep_detached(upgrade_ops, partitioned, default)
+    _keep_detached(upgrade_ops, partitioned, attached, default)
     return PriorityDispatchResult.CONTINUE
 
 
@@ -163,8 +165,12 @@ def _partition_changes(
             )
 
 
-def _keep_detached(upgrade_ops: UpgradeOps, partitioned: list[Table], default: str) -> None:
-    """Put a question in the place of DROP TABLE for each table that looks like a partition that was detached."""
+def _keep_detached(upgrade_ops: UpgradeOps, partitioned: list[Table], attached: set[Name], default: str) -> None:
+    """
+    Put a question in the place of DROP TABLE for each table that looks like a partition that was detached.
+
+    There is none about those in *attached*, which another operation attaches.
+    """
     columns = {frozenset(table.columns.keys()): table for table in partitioned}
     for operation in [*upgrade_ops.ops]:
         if not isinstance(operation, DropTableOp):
@@ -181,6 +187,8 @@ def _keep_detached(upgrade_ops: UpgradeOps, partitioned: list[Table], default: s
             )
         ]  # fmt: skip
         upgrade_ops.ops[:] = [one for one in upgrade_ops.ops if one not in belongs]
+        if (operation.schema or default, operation.table_name) in attached:
+            continue
         name = f"{operation.schema or default}.{operation.table_name}"
         upgrade_ops.ops.append(
             PartitionChangeOp(
