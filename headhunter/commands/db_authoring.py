@@ -11,6 +11,7 @@ from headhunter.commands.databases import AsJson, Database, Which, environment_o
 from headhunter.output import print_table
 
 if TYPE_CHECKING:
+    from migrator.authoring.chain import Chain, RevisionFile
     from migrator.authoring.findings import LintRules
     from migrator.authoring.lock_trace import TracedStatement
     from migrator.authoring.rehearsal import Rehearsal
@@ -89,7 +90,7 @@ def lint(
     if revision_id is None:
         found = lint_environment(chain, rules)
     else:
-        found = lint_revision(chain, chain.get(revision_id), rules)
+        found = lint_revision(chain, _file(chain, revision_id), rules)
     if as_json:
         print_json({"database": database, "findings": [asdict(one) for one in found]})
     else:
@@ -110,9 +111,10 @@ def trace(
     from migrator.authoring.revision import inspect_revision  # noqa: PLC0415 - as above
 
     chain = read_chain(environment_of(database))
+    file = _file(chain, revision_id)
     server = _scratch(scratch)
     few = min(rows, DEFAULT_ROWS) if rows >= REHEARSED_ROWS else rows
-    one = inspect_revision(chain, revision_id, server, rows=few, rules=lint_rules(database))
+    one = inspect_revision(chain, file.revision, server, rows=few, rules=lint_rules(database))
     if as_json:
         print_json(_as_data(one))
     else:
@@ -151,9 +153,15 @@ def sql(
     way: Annotated[str, typer.Argument(metavar="FROM:TO", help="Two revisions, or `base` and one.")] = "base:head",
 ) -> None:
     """Print the SQL script that brings a database from one revision to another, for those who run it by hand."""
+    from migrator.authoring.chain import read_chain  # noqa: PLC0415 - as above
     from migrator.authoring.offline_sql import whole_sql  # noqa: PLC0415 - as above
 
-    typer.echo(whole_sql(environment_of(database), way), nl=False)
+    chain = read_chain(environment_of(database))
+    start, separator, end = way.partition(":")
+    if not separator:
+        raise typer.BadParameter(f"{way} is not of the form FROM:TO, as base:head.")
+    names = [one if one == "base" else _file(chain, one).revision for one in (start, end)]
+    typer.echo(whole_sql(chain, names[0], names[1]), nl=False)
 
 
 def lint_rules(database: Database) -> "LintRules":
@@ -167,6 +175,15 @@ def lint_rules(database: Database) -> "LintRules":
     from main_db.models import MainBase  # noqa: PLC0415 - likewise
 
     return LintRules(frozenset(MainBase.metadata.tables))
+
+
+def _file(chain: "Chain", name: str) -> "RevisionFile":
+    from migrator.errors import EnvironmentFilesError  # noqa: PLC0415 - as above
+
+    try:
+        return chain.get(name)
+    except EnvironmentFilesError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _scratch(folder: Path) -> "Scratch":

@@ -14,7 +14,7 @@ from migrator.configuration import alembic_config
 from migrator.errors import MigratorError, PermanentError
 
 if TYPE_CHECKING:
-    from migrator.authoring.chain import RevisionFile
+    from migrator.authoring.chain import Chain, RevisionFile
     from migrator.environment import Environment
 
 _PRELUDE = re.compile(r"SET LOCAL (lock_timeout|TimeZone) = '[^']*';\s*")
@@ -42,14 +42,26 @@ def upgrade_statements(environment: Environment, file: RevisionFile) -> list[Sta
     return statements(upgrade_sql(environment, file))
 
 
-def whole_sql(environment: Environment, way: str) -> str:
+def whole_sql(chain: Chain, start: str, end: str) -> str:
     """
-    Return the script that brings a database from one revision to another, bookkeeping included: `<from>:<to>`.
+    Return the script that brings a database from one revision to another, back too, bookkeeping included.
+
+    Args:
+        chain: Whose.
+        start: Where the database is: a revision's whole id, or `base`.
+        end: Where it is to be; likewise.
 
     Raises:
         PermanentError: It cannot be rendered without a database.
     """
-    return _render(environment, way, down=False)
+    place = {file.revision: number for number, file in enumerate(chain.revisions)}
+    down = place.get(end, -1) < place.get(start, -1)
+    try:
+        return _render(chain.environment, f"{start}:{end}", down=down)
+    except MigratorError:
+        raise
+    except Exception as error:
+        raise PermanentError(f"The way from {start} to {end} cannot be rendered as SQL: {sentence(error)}.") from error
 
 
 def _rendered(environment: Environment, file: RevisionFile, way: str, *, down: bool = False) -> str:
