@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from migrator.ops.conversion_state import BOUND_LEAD
-from migrator.ops.session import lock_exclusively
+from migrator.ops.session import exclusively
 from migrator.partitioning import first_midnight_after, midnight_literal
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def add_bound(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
 
     The CHECK is NOT VALID, so it takes an instant whatever the table's size.
     """
-    with connection.transaction():
-        lock_exclusively(connection, plan.table)
+    with exclusively(connection, plan.table):
         bound = first_midnight_after(server_time(connection), BOUND_LEAD)
         connection.execute(
             sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({} < {}::timestamptz) NOT VALID").format(
@@ -46,8 +45,7 @@ def add_bound(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
 
 def drop_bound(connection: psycopg.Connection[Any], plan: PartitionPlan) -> None:
     """Let the table take every time again: the bound that was chosen has come too near."""
-    with connection.transaction():
-        lock_exclusively(connection, plan.table)
+    with exclusively(connection, plan.table):
         connection.execute(
             sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(plan.table.identifier, sql.Identifier(plan.bound_check))
         )

@@ -8,6 +8,7 @@ steps and build indexes concurrently.
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
@@ -18,7 +19,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from migrator.errors import PermanentError, TemporaryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from alembic.operations import Operations
 
@@ -77,6 +78,35 @@ def online_session(operations: Operations) -> Iterator[psycopg.Connection[Any]]:
         connection = raw_connection(operations)
         with _session_settings(connection):
             yield connection
+
+
+@contextmanager
+def exclusively(
+    connection: psycopg.Connection[Any], table: Relation, *, prepare: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """
+    Hold AccessExclusive on *table* in a transaction of its own, and log for how long everybody was locked out.
+
+    What *prepare* does belongs to the transaction but comes before the lock.  `psycopg.Rollback` raised inside undoes
+    everything and goes no further.
+
+    Raises:
+        TemporaryError: The lock was not to be had; nothing was kept.
+    """
+    with connection.transaction():
+        if prepare is not None:
+            prepare()
+        lock_exclusively(connection, table)
+        begun = time.monotonic()
+        yield
+    logger.info(
+        "a table was locked",
+        extra={
+            "event": "table_locked",
+            "table": str(table),
+            "locked_ms": round((time.monotonic() - begun) * 1000, 1),
+        },
+    )
 
 
 def lock_exclusively(connection: psycopg.Connection[Any], table: Relation) -> None:

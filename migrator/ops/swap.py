@@ -8,6 +8,7 @@ before is looked at again once it is held.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
@@ -18,7 +19,7 @@ from migrator.ops.conversion_state import Step, is_empty, read_state
 from migrator.ops.conversion_steps import server_time
 from migrator.ops.obstacles import read_obstacles
 from migrator.ops.parent_table import create_parent
-from migrator.ops.session import lock_exclusively
+from migrator.ops.session import exclusively
 from migrator.partitioning import days_between, midnight_literal
 
 if TYPE_CHECKING:
@@ -46,12 +47,9 @@ def replace_empty(connection: psycopg.Connection[Any], plan: PartitionPlan) -> b
 
     The first partition is yesterday's: a transaction that was begun before midnight dates its rows by its beginning.
     """
-    with connection.transaction():
-        today = server_time(connection).date()
-        create_parent(
-            connection, plan, days_between(today - timedelta(days=1), today + timedelta(days=plan.days_ahead))
-        )
-        lock_exclusively(connection, plan.table)
+    today = server_time(connection).date()
+    days = days_between(today - timedelta(days=1), today + timedelta(days=plan.days_ahead))
+    with exclusively(connection, plan.table, prepare=partial(create_parent, connection, plan, days)):
         if not is_empty(connection, plan):
             raise psycopg.Rollback
         refuse_obstacles(connection, plan)
@@ -69,10 +67,9 @@ def swap(connection: psycopg.Connection[Any], plan: PartitionPlan, bound: dateti
         TemporaryError: The lock was not to be had; nothing of the swap was kept.
         PermanentError: Something new depends on the table; nothing of the swap was kept.
     """
-    with connection.transaction():
-        today = server_time(connection).date()
-        create_parent(connection, plan, days_between(bound.date(), today + timedelta(days=plan.days_ahead)))
-        lock_exclusively(connection, plan.table)
+    today = server_time(connection).date()
+    days = days_between(bound.date(), today + timedelta(days=plan.days_ahead))
+    with exclusively(connection, plan.table, prepare=partial(create_parent, connection, plan, days)):
         state = read_state(connection, plan, takes_rows_for_granted=True)
         if state.next_step is not Step.SWAP or state.bound != bound:
             raise psycopg.Rollback
