@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from redis.commands.core import Script
 
 from log_events.heartbeat import ProducerReport, Seen, WorkerHeartbeat
 from log_events.keys import GROUP, QueueKeys
+from log_events.kinds import KindCounts
 from log_events.wire import WIRE_VERSION
 
 SCRIPTS_FOLDER = Path(__file__).parent / "lua"
@@ -33,8 +35,8 @@ class Acknowledgement:
     """An entry whose events are committed."""
 
     entry_id: bytes
-    events: int
     bytes: int
+    counts: KindCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,16 @@ class QueueDepth:
         return self.list_events + self.stream_events
 
 
+@dataclass(frozen=True, slots=True)
+class QueueAccounts:
+    """The queue's side of the ledger, by UTC hour of acceptance and kind."""
+
+    generation: str
+    """Of the stream that was counted."""
+    accepted: dict[tuple[datetime, str], int]
+    waiting: dict[tuple[datetime, str], int]
+
+
 class EventQueue:
     """
     The scripts of one queue over one client.
@@ -84,21 +96,24 @@ class EventQueue:
         self._report = self._script("report")
         self._reports = self._script("reports")
         self._leave = self._script("leave")
+        self._boundary = self._script("boundary")
 
     def _script(self, name: str) -> Script:
         return self.client.register_script((SCRIPTS_FOLDER / f"{name}.lua").read_text())
 
-    def admit(self, frame: bytes, events: int, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+    def admit(self, frame: bytes, events: int, max_bytes: int = DEFAULT_MAX_BYTES, *, llm_logs: int = 0) -> bytes:
         """
-        Put one frame of *events* events into the stream; return its entry id.
+        Put one frame of *events* events, *llm_logs* of them LLM logs, into the stream; return its entry id.
 
         Raises:
             QueueFullError: Nothing was taken; keep the frame and try again.
             redis.RedisError: Redis is away; whether the frame was taken is unknown.
         """
-        keys = (self.keys.stream, self.keys.events, self.keys.bytes)
+        held = (self.keys.stream, self.keys.events, self.keys.bytes)
+        keys = (*held, self.keys.generation, self.keys.accepted, self.keys.waiting)
+        args = (max_bytes, WIRE_VERSION, events, llm_logs, frame, _fresh_generation())
         with _full_is_queue_full():
-            return bytes(self._admit(keys=keys, args=(max_bytes, WIRE_VERSION, events, frame)))
+            return bytes(self._admit(keys=keys, args=args))
 
     def require_room(self, size_bytes: int, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         """
@@ -119,17 +134,21 @@ class EventQueue:
             QueueFullError: Redis is out of memory; the events are still in the list.
             redis.ResponseError: A key holds another type; the message begins with NOTLIST or NOTSTREAM.
         """
-        keys = (self.keys.list, self.keys.stream, self.keys.events, self.keys.bytes, self.keys.generation)
+        held = (self.keys.list, self.keys.stream, self.keys.events, self.keys.bytes)
+        keys = (*held, self.keys.generation, self.keys.accepted, self.keys.waiting)
         with _full_is_queue_full():
-            carried, left = self._bridge(keys=keys, args=(max_events, max_entry_bytes, max_bytes, secrets.token_hex(8)))
+            args = (max_events, max_entry_bytes, max_bytes, _fresh_generation())
+            carried, left = self._bridge(keys=keys, args=args)
         return Bridged(events=int(carried), left=int(left))
 
     def acknowledge(self, entries: Iterable[Acknowledgement]) -> int:
         """Acknowledge and delete committed entries; return how many were still there."""
         args: list[Any] = [GROUP]
         for entry in entries:
-            args += (entry.entry_id, entry.events, entry.bytes)
-        return int(self._acknowledge(keys=(self.keys.stream, self.keys.events, self.keys.bytes), args=args))
+            counts = entry.counts
+            args += (entry.entry_id, entry.bytes, counts.system_logs, counts.llm_logs, counts.others)
+        keys = (self.keys.stream, self.keys.events, self.keys.bytes, self.keys.waiting)
+        return int(self._acknowledge(keys=keys, args=args))
 
     def ensure_group(self) -> bool:
         """Create stream and group unless they are there; True if they had to be created."""
@@ -152,6 +171,22 @@ class EventQueue:
             in_flight_entries=int(in_flight),
             oldest_age_seconds=None if int(age_ms) < 0 else int(age_ms) / 1000,
         )
+
+    def boundary(self) -> tuple[str, int, int]:
+        """Generation of the stream, and milliseconds and number of the id before which all entries are acknowledged."""
+        generation, milliseconds, number = self._boundary(keys=(self.keys.stream, self.keys.generation))
+        return (generation or b"").decode(), int(milliseconds), int(number)
+
+    def accounts(self) -> QueueAccounts:
+        """What was ever accepted and what still waits, by hour and kind, in one round trip."""
+        with self.client.pipeline(transaction=True) as pipeline:
+            pipeline.get(self.keys.generation)
+            pipeline.hgetall(self.keys.accepted)
+            pipeline.hgetall(self.keys.waiting)
+            pipeline.xlen(self.keys.stream)
+            generation, accepted, waiting, entries = pipeline.execute()
+        # What an empty stream is said to hold, somebody took out past the scripts: it waits no more.
+        return QueueAccounts((generation or b"").decode(), _by_hour(accepted), _by_hour(waiting) if entries else {})
 
     def beat(self, heartbeat: WorkerHeartbeat) -> None:
         """Note a worker's heartbeat; works on a full Redis."""
@@ -195,6 +230,18 @@ def _full_is_queue_full() -> Iterator[None]:
         if isinstance(exc, redis.exceptions.OutOfMemoryError) or str(exc).startswith(("QFULL", "OOM")):
             raise QueueFullError(str(exc)) from exc
         raise
+
+
+def _fresh_generation() -> str:
+    return secrets.token_hex(8)
+
+
+def _by_hour(counts: dict[bytes, bytes]) -> dict[tuple[datetime, str], int]:
+    found = {}
+    for field, events in counts.items():
+        hour, _, kind = field.decode().partition(":")
+        found[datetime.fromtimestamp(int(hour) * 3600, tz=UTC), kind] = int(events)
+    return found
 
 
 def _said(report: WorkerHeartbeat | ProducerReport) -> tuple[str, bytes, int]:

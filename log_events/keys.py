@@ -38,6 +38,16 @@ class QueueKeys:
         return f"{{{self.name}}}:generation"
 
     @property
+    def accepted(self) -> str:
+        """A hash of how many events were ever accepted, by ``<hour since 1970>:<kind>``."""
+        return f"{{{self.name}}}:accepted"
+
+    @property
+    def waiting(self) -> str:
+        """A hash of how many of them are still in the stream, by the same fields."""
+        return f"{{{self.name}}}:waiting"
+
+    @property
     def workers(self) -> str:
         """A hash of heartbeats, worker's name to ``<ms> <json>``."""
         return f"{{{self.name}}}:workers"

@@ -34,7 +34,9 @@ class Crew:
         self._settings = settings
         self._pulse = pulse
         self._stop = stop
-        self._maintenance = Maintenance(settings.maintenance_url, settings.dead_letter_retention_days, stop)
+        self._maintenance = Maintenance(
+            self._queue(), settings.maintenance_url, settings.dead_letter_retention_days, stop
+        )
         self._consumers = [f"{pulse.name}/{number}" for number in range(settings.log_thread_pool_size)]
         self.outdated = threading.Event()
         """Set where the worker stops because the schema is none that it knows."""

@@ -1,16 +1,17 @@
 """From stream entries to rows and dead letters.  Frames that keep the contract pass in one step, all else singly."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from logs_db.dead_letters import DeadLetterRow
-
+from log_events.kinds import Kind
 from log_events.llm_log import LlmLogEvent
 from log_events.system_log import SystemLogEvent
 from log_events.wire import WIRE_VERSION, EventError, FrameError, LogEvent, decode_frame, split_frame
+from logs_db.dead_letters import DeadLetterRow
+from worker.account import Account, kind_of
 from worker.entry import Entry
 from worker.json_text import parse_json
 from worker.loose_event import loose_fields
@@ -33,9 +34,30 @@ class Row:
     index: int
     raw: bytes
 
+    @property
+    def kind(self) -> Kind:
+        """The kind under which the door counted it."""
+        return kind_of(self.entry, self.raw, self.event, None)
+
     def rejected(self, rejection: RejectedError) -> DeadLetterRow:
         """The dead letter of this event."""
         return dead_letter(self.entry, self.index, self.raw, rejection)
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """An event that is dead, or a whole entry where *kind* is None."""
+
+    letter: DeadLetterRow
+    entry: Entry
+    kind: Kind | None
+
+    def count_in(self, account: Account) -> None:
+        """Count it, or all events of the entry."""
+        if self.kind is None:
+            account.add_dead_entry(self.entry)
+        else:
+            account.add(self.entry, self.kind, "dead")
 
 
 @dataclass(slots=True)
@@ -45,15 +67,28 @@ class Batch:
     system_logs: list[SystemLogEvent] = field(default_factory=list)
     llm_logs: list[LlmLogEvent] = field(default_factory=list)
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
 
-    def add(self, item: LogEvent | DeadLetterRow) -> None:
-        """Put *item* where it belongs."""
-        if isinstance(item, SystemLogEvent):
-            self.system_logs.append(item)
-        elif isinstance(item, LlmLogEvent):
-            self.llm_logs.append(item)
+    def add_sound(self, entry: Entry, events: Sequence[LogEvent]) -> None:
+        """Take all events of a frame."""
+        system_logs = [event for event in events if isinstance(event, SystemLogEvent)]
+        llm_logs = [event for event in events if isinstance(event, LlmLogEvent)]
+        self.system_logs += system_logs
+        self.llm_logs += llm_logs
+        self.account.add(entry, "system_log", "written", len(system_logs))
+        self.account.add(entry, "llm_log", "written", len(llm_logs))
+
+    def add(self, item: Row | Dead) -> None:
+        """Take one event."""
+        if isinstance(item, Dead):
+            self.dead_letters.append(item.letter)
+            item.count_in(self.account)
+            return
+        self.account.add(item.entry, item.kind, "written")
+        if isinstance(item.event, SystemLogEvent):
+            self.system_logs.append(item.event)
         else:
-            self.dead_letters.append(item)
+            self.llm_logs.append(item.event)
 
 
 def decode_batch(entries: Iterable[Entry]) -> Batch:
@@ -64,22 +99,26 @@ def decode_batch(entries: Iterable[Entry]) -> Batch:
     """
     batch = Batch()
     for entry in entries:
-        for item in _sound_events(entry) or _items(entry):
-            batch.add(item.event if isinstance(item, Row) else item)
+        sound = _sound_events(entry)
+        if sound is not None:
+            batch.add_sound(entry, sound)
+        else:
+            for item in _items(entry):
+                batch.add(item)
     return batch
 
 
-def decode_each(entries: Iterable[Entry]) -> tuple[list[Row], list[DeadLetterRow]]:
+def decode_each(entries: Iterable[Entry]) -> tuple[list[Row], list[Dead]]:
     """The rows and dead letters of *entries*, every event looked at and mended where that is allowed."""
     rows: list[Row] = []
-    dead_letters: list[DeadLetterRow] = []
+    dead: list[Dead] = []
     for entry in entries:
         for item in _items(entry):
             if isinstance(item, Row):
                 rows.append(item)
             else:
-                dead_letters.append(item)
-    return rows, dead_letters
+                dead.append(item)
+    return rows, dead
 
 
 def _sound_events(entry: Entry) -> list[LogEvent] | None:
@@ -106,21 +145,27 @@ def accepted_times(entry: Entry) -> tuple[datetime, datetime]:
     return entry.accepted_at - ACCEPTED_PAST, entry.accepted_at + ACCEPTED_FUTURE
 
 
-def _items(entry: Entry) -> Iterator[Row | DeadLetterRow]:
+def _items(entry: Entry) -> Iterator[Row | Dead]:
     """Each event of *entry* as a row or a dead letter; the whole of it as one where it cannot be taken apart."""
     try:
         raws = _raws(entry)
     except FrameError as exc:
-        yield dead_letter(entry, None, entry.frame or b"", RejectedError(Reason.DAMAGED_FRAME, str(exc)))
+        yield _dead_entry(entry, RejectedError(Reason.DAMAGED_FRAME, str(exc)))
         return
     except RejectedError as exc:
-        yield dead_letter(entry, None, entry.frame or repr(entry.fields).encode(), exc)
+        yield _dead_entry(entry, exc)
         return
     for index, raw in enumerate(raws):
         try:
             yield Row(_event(entry, index, raw), entry, index, raw)
         except RejectedError as exc:
-            yield dead_letter(entry, index, raw, exc)
+            kind = kind_of(entry, raw, None, exc.event_type)
+            yield Dead(dead_letter(entry, index, raw, exc), entry, kind)
+
+
+def _dead_entry(entry: Entry, rejection: RejectedError) -> Dead:
+    raw = entry.frame if entry.frame is not None else repr(entry.fields).encode()
+    return Dead(dead_letter(entry, None, raw, rejection), entry, None)
 
 
 def _raws(entry: Entry) -> list[bytes]:

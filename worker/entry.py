@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
+from log_events.kinds import KindCounts
+
 EVENT_NAMESPACE = UUID("0195f3a2-6c1e-7d54-9b1e-2f6a7c3d8e90")
 """Namespace of the ids that are derived, of events without one and of dead letters."""
 
@@ -19,15 +21,30 @@ class Entry:
     """True where this or another worker may have written its events already."""
 
     @property
+    def key(self) -> tuple[int, int, str]:
+        """What tells it from every other entry there ever was: milliseconds, number, generation."""
+        milliseconds, _, number = self.id.partition(b"-")
+        return int(milliseconds), int(number), self.generation
+
+    @property
     def accepted_at(self) -> datetime:
         """When Redis took it in: the milliseconds of its id."""
         return datetime.fromtimestamp(int(self.id.partition(b"-")[0]) / 1000, tz=UTC)
 
     @property
-    def events(self) -> int:
-        """How many events the scripts counted for it."""
-        count = self.fields.get(b"n", b"0")
+    def counts(self) -> KindCounts:
+        """How many events of each kind the scripts counted for it."""
+        events, llm_logs, others = (self._number(name) for name in (b"n", b"l", b"o"))
+        return KindCounts(events - llm_logs - others, llm_logs, others)
+
+    def _number(self, name: bytes) -> int:
+        count = self.fields.get(name, b"0")
         return int(count) if count.isdigit() else 0
+
+    @property
+    def generation(self) -> str:
+        """Which of the streams that there ever were it came from."""
+        return self.fields.get(b"g", b"").decode(errors="replace")
 
     @property
     def frame(self) -> bytes | None:
@@ -41,7 +58,7 @@ class Entry:
 
     def list_events(self) -> list[bytes]:
         """The raw events of an entry that the bridge made, in the order in which they were pushed."""
-        return [self.fields[index] for index in map(_field_name, range(self.events)) if index in self.fields]
+        return [self.fields[index] for index in map(_field_name, range(self._number(b"n"))) if index in self.fields]
 
     @property
     def payload_bytes(self) -> int:
@@ -50,8 +67,7 @@ class Entry:
 
     def derived_id(self, kind: str, index: int | None, raw: bytes) -> UUID:
         """An id, the same at each delivery, another for each event; *kind* is ``event`` or ``dead_letter``."""
-        generation = self.fields.get(b"g", b"").decode(errors="replace")
-        name = f"{kind}/{generation}/{self.id.decode()}/{index}/{hashlib.sha256(raw).hexdigest()}"
+        name = f"{kind}/{self.generation}/{self.id.decode()}/{index}/{hashlib.sha256(raw).hexdigest()}"
         return uuid5(EVENT_NAMESPACE, name)
 
 

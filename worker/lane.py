@@ -85,7 +85,7 @@ class Lane:
         started = time.monotonic()
         written = self._writer.write(entries)
         self._pulse.wrote(written)
-        finished = [Acknowledgement(entry.id, entry.events, entry.payload_bytes) for entry in entries]
+        finished = [Acknowledgement(entry.id, entry.payload_bytes, entry.counts) for entry in entries]
         self._patiently(lambda: self._queue.acknowledge(finished))
         extra = {
             "event": "batch_written",

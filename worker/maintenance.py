@@ -1,4 +1,4 @@
-"""Keeps partitions ahead of the clock and dead letters within their retention, whichever worker comes first."""
+"""Keeps partitions ahead of the clock, dead letters within their retention, and the ledger folded."""
 
 import logging
 import threading
@@ -8,16 +8,18 @@ from datetime import date
 from typing import Any
 
 import psycopg
+import redis
 
+from log_events.event_queue import EventQueue
 from log_events.wire import LogEvent
-from logs_db import dead_letters, partitions
+from logs_db import dead_letters, ledger, partitions
 from migrator.classifier import sentence
 from worker.store import CONNECT_TIMEOUT_SECONDS
 from worker.tables import LLM_LOGS, SYSTEM_LOGS
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 3600.0
+EVERY_SECONDS = 60.0
 AGAIN_AFTER_FAILURE_SECONDS = 60.0
 
 _NAME_OF = {table.struct: table.name for table in (SYSTEM_LOGS, LLM_LOGS)}
@@ -25,14 +27,16 @@ _NAME_OF = {table.struct: table.name for table in (SYSTEM_LOGS, LLM_LOGS)}
 
 class Maintenance:
     """
-    One pass at the start and one every hour; and single days whenever a lane meets an event for one that is missing.
+    One pass at the start and one every minute; and single days whenever a lane meets an event for one that is missing.
 
     Args:
+        queue: Over a connection of its own.
         url: Of a role that owns the tables, past any pooler.
         retention_days: How long dead letters are kept.
     """
 
-    def __init__(self, url: str, retention_days: int, stop: threading.Event) -> None:
+    def __init__(self, queue: EventQueue, url: str, retention_days: int, stop: threading.Event) -> None:
+        self._queue = queue
         self._url = url
         self._retention_days = retention_days
         self._stop = stop
@@ -45,7 +49,7 @@ class Maintenance:
             try:
                 self._pass()
                 pause_seconds = EVERY_SECONDS
-            except psycopg.Error as exc:
+            except (psycopg.Error, redis.RedisError) as exc:
                 extra = {"event": "maintenance_failed", "reason": sentence(exc)}
                 logger.warning("maintenance of the logs database failed; it is tried again", extra=extra)
                 pause_seconds = AGAIN_AFTER_FAILURE_SECONDS
@@ -66,6 +70,8 @@ class Maintenance:
         with self._making, self._connected() as connection:
             partitions.maintain(connection)
             dead_letters.purge_expired(connection, self._retention_days)
+            generation, milliseconds, number = self._queue.boundary()
+            ledger.fold(connection, generation=generation, oldest_ms=milliseconds, oldest_seq=number)
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:

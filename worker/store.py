@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from logs_db.dead_letters import DeadLetterRow
 from msgspec.structs import astuple
 from psycopg import sql
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from logs_db import dead_letters
-from worker.decode import Batch, Row
-from worker.tables import COPY_NEW, LLM_LOGS, SYSTEM_LOGS, Table, copy_rows
-from worker.verdicts import Reason, RejectedError
+from logs_db import dead_letters, ledger
+from logs_db.dead_letters import DeadLetterRow
+from worker.account import Account
+from worker.decode import Batch, Dead, Row
+from worker.staging import insert_absent, insert_by_halves
+from worker.tables import COPY_NEW, LLM_LOGS, SYSTEM_LOGS, TABLES, copy_rows
 
 STATEMENT_TIMEOUT_SECONDS = 60
 CONNECT_TIMEOUT_SECONDS = 5
@@ -32,6 +33,11 @@ class Written:
     rows: int = 0
     dead_letters: int = 0
     duplicates: int = 0
+
+    @classmethod
+    def of(cls, account: Account) -> "Written":
+        """The totals of *account*."""
+        return cls(account.total("written"), account.total("dead"), account.total("deduplicated"))
 
     def __add__(self, other: "Written") -> "Written":
         return Written(
@@ -83,26 +89,45 @@ def write_new(connection: psycopg.Connection[Any], batch: Batch) -> Written:
         for table, events in ((SYSTEM_LOGS, batch.system_logs), (LLM_LOGS, batch.llm_logs)):
             copy_rows(cursor, COPY_NEW[table], table.types, map(astuple, events))
         dead_letters.upsert(cursor, batch.dead_letters)
-    return Written(len(batch.system_logs) + len(batch.llm_logs), len(batch.dead_letters))
+        ledger.append(cursor, batch.account.rows())
+    return Written.of(batch.account)
 
 
 def write_checked(
-    connection: psycopg.Connection[Any], rows: Sequence[Row], letters: Sequence[DeadLetterRow]
+    connection: psycopg.Connection[Any], rows: Sequence[Row], dead: Sequence[Dead], *, by_halves: bool = False
 ) -> Written:
     """
-    Write rows of which some may be there already: equal ones are left alone, others become dead letters.
+    Write events of which some may be there already: equal ones are left alone, others become dead letters.
+
+    Args:
+        connection: As `connect` makes it.
+        rows: Whole entries' worth.
+        dead: Likewise.
+        by_halves: Find the rows that PostgreSQL refuses, and make dead letters of them.
 
     Raises:
         psycopg.Error: Nothing was written, unless the connection broke during COMMIT; then do it again.
     """
-    written = Written(dead_letters=len(letters))
+    account = Account()
     with _transaction(connection) as cursor:
+        written = ledger.known_entries(cursor, {row.entry.key for row in rows} | {item.entry.key for item in dead})
+        letters = _count_dead([item for item in dead if item.entry.key not in written], account)
+        unwritten = [row for row in rows if row.entry.key not in written]
+        for table in TABLES:
+            of_table = [row for row in unwritten if isinstance(row.event, table.struct)]
+            insert = insert_by_halves if by_halves else insert_absent
+            for row, outcome, letter in insert(cursor, table, of_table) if of_table else ():
+                account.add(row.entry, row.kind, outcome)
+                letters += [letter] if letter else []
         dead_letters.upsert(cursor, letters)
-        for table in (SYSTEM_LOGS, LLM_LOGS):
-            of_table = [row for row in rows if isinstance(row.event, table.struct)]
-            if of_table:
-                written += _insert_absent(cursor, table, of_table)
-    return written
+        ledger.append(cursor, account.rows())
+    return Written.of(account)
+
+
+def _count_dead(dead: Sequence[Dead], account: Account) -> list[DeadLetterRow]:
+    for item in dead:
+        item.count_in(account)
+    return [item.letter for item in dead]
 
 
 @contextmanager
@@ -117,41 +142,3 @@ def _transaction(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Cursor
                 cursor.execute("ROLLBACK")
             raise
         cursor.execute("COMMIT")
-
-
-def _insert_absent(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> Written:
-    """Insert the rows whose key is free, in key order so that two workers never wait for one another in a circle."""
-    _stage(cursor, table, rows)
-    cursor.execute(
-        table.statement(
-            "INSERT INTO {table} ({columns}) SELECT DISTINCT ON (created_at, id) {columns} FROM {staged}"
-            " ORDER BY created_at, id, ordinal ON CONFLICT (created_at, id) DO NOTHING"
-        )
-    )
-    inserted = cursor.rowcount
-    conflicts = _conflicts(cursor, table, rows) if inserted < len(rows) else []
-    dead_letters.upsert(cursor, conflicts)
-    return Written(inserted, len(conflicts), len(rows) - inserted - len(conflicts))
-
-
-def _stage(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> None:
-    cursor.execute(
-        table.statement(
-            "CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS SELECT 0 AS ordinal, {columns} FROM {table} WITH NO DATA"
-        )
-    )
-    statement = table.statement("COPY {staged} (ordinal, {columns}) FROM STDIN (FORMAT BINARY)")
-    numbered = ((ordinal, *astuple(row.event)) for ordinal, row in enumerate(rows))
-    copy_rows(cursor, statement, ["int4", *table.types], numbered)
-
-
-def _conflicts(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> list[DeadLetterRow]:
-    """A dead letter for each staged row whose key holds another body."""
-    cursor.execute(
-        table.statement(
-            "SELECT new.ordinal FROM {staged} AS new JOIN {table} AS old USING (created_at, id)"
-            " WHERE ({new_body}) IS DISTINCT FROM ({old_body}) ORDER BY new.ordinal"
-        )
-    )
-    rejection = RejectedError(Reason.CONFLICT, "its key is taken by an event with another body", table.event_type)
-    return [rows[ordinal].rejected(rejection) for (ordinal,) in cursor.fetchall()]

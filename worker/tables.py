@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -20,7 +20,7 @@ class Table:
     """One table, and the struct whose fields are its columns."""
 
     struct: type[LogEvent]
-    event_type: str
+    event_type: Literal["system_log", "llm_log"]
     name: str
 
     @property
@@ -49,9 +49,9 @@ class Table:
 SYSTEM_LOGS = Table(SystemLogEvent, "system_log", "system_logs")
 LLM_LOGS = Table(LlmLogEvent, "llm_log", "llm_logs")
 
-COPY_NEW = {
-    table: table.statement("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)") for table in (SYSTEM_LOGS, LLM_LOGS)
-}
+TABLES = (SYSTEM_LOGS, LLM_LOGS)
+
+COPY_NEW = {table: table.statement("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)") for table in TABLES}
 
 
 def copy_rows(

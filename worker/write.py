@@ -12,16 +12,12 @@ from typing import Any
 import psycopg
 
 from log_events.wire import LogEvent
-from logs_db.dead_letters import DeadLetterRow
 from migrator.classifier import ErrorClass, classify, sentence
-from worker.decode import Row, decode_batch, decode_each
+from worker.data_errors import is_data_error, is_entry_written
+from worker.decode import Dead, Row, decode_batch, decode_each
 from worker.entry import Entry
 from worker.patience import Patience
 from worker.store import Written, connect, write_checked, write_new
-from worker.verdicts import Reason, RejectedError
-
-DATA_SQLSTATE_CLASSES = ("22", "23")
-"""Data exceptions and integrity violations: the row's fault, not the server's."""
 
 
 class SchemaMovedError(Exception):
@@ -62,8 +58,7 @@ class Writer:
                 return written
             except psycopg.Error as exc:
                 self._recover(exc, [])
-        rows, dead_letters = decode_each(entries)
-        return self._write_checked(rows, dead_letters)
+        return self._write_checked(entries)
 
     def close(self) -> None:
         """Close the connection."""
@@ -72,24 +67,30 @@ class Writer:
                 self._connection.close()
         self._connection = None
 
-    def _write_checked(self, rows: Sequence[Row], dead_letters: Sequence[DeadLetterRow]) -> Written:
+    def _write_checked(self, entries: Sequence[Entry]) -> Written:
         """Write in one transaction; where the data is at fault, by halves, so that one bad event costs no other."""
+        rows, dead = decode_each(entries)
         while True:
             try:
-                written = write_checked(self._connected(), rows, dead_letters)
+                written = write_checked(self._connected(), rows, dead)
                 self._patience.over()
                 return written
             except psycopg.Error as exc:
-                if not _is_data_error(exc):
-                    self._recover(exc, rows)
-                elif len(rows) == 1:
-                    rejection = RejectedError(Reason.REFUSED, f"SQLSTATE {exc.sqlstate}")
-                    rows, dead_letters = [], [*dead_letters, rows[0].rejected(rejection)]
-                elif not rows:
-                    raise
-                else:
-                    half = len(rows) // 2
-                    return self._write_checked(rows[:half], dead_letters) + self._write_checked(rows[half:], [])
+                if is_data_error(exc):
+                    break
+                self._recover(exc, rows)
+        if len(entries) == 1:
+            return self._write_what_passes(rows, dead)
+        half = len(entries) // 2
+        return self._write_checked(entries[:half]) + self._write_checked(entries[half:])
+
+    def _write_what_passes(self, rows: Sequence[Row], dead: Sequence[Dead]) -> Written:
+        """Write one entry, and make dead letters of the rows that PostgreSQL refuses."""
+        while True:
+            try:
+                return write_checked(self._connected(), rows, dead, by_halves=True)
+            except psycopg.Error as exc:
+                self._recover(exc, rows)
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
@@ -97,13 +98,13 @@ class Writer:
         return self._connection
 
     def _recover(self, error: psycopg.Error, rows: Sequence[Row]) -> None:
-        """Do what lets the next try succeed; data errors need nothing but the closer look that comes next."""
+        """Do what lets the next try succeed; a fault of the data needs nothing but the closer look that comes next."""
         kind = classify(error, writing=True)
         if kind is ErrorClass.SCHEMA_MOVED:
             raise SchemaMovedError(sentence(error)) from error
         if kind is ErrorClass.NO_PARTITION:
             self._make_missing_days(rows)
-        elif not _is_data_error(error):
+        elif not is_data_error(error) and not is_entry_written(error):
             self.close()
             self._patience.wait(sentence(error))
 
@@ -117,9 +118,3 @@ class Writer:
                 self._make_days(struct, of_table)
             except (psycopg.Error, ValueError) as exc:
                 self._patience.wait(sentence(exc))
-
-
-def _is_data_error(error: psycopg.Error) -> bool:
-    if classify(error, writing=True) is ErrorClass.NO_PARTITION:
-        return False
-    return (error.sqlstate or "")[:2] in DATA_SQLSTATE_CLASSES and classify(error, writing=True) is ErrorClass.PERMANENT

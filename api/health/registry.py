@@ -8,6 +8,7 @@ from api.health.dead_letters import check_dead_letters
 from api.health.durability import check_durability
 from api.health.event_queue import check_queue
 from api.health.indexes import check_indexes
+from api.health.ledger import check_ledger
 from api.health.partitions import check_partitions
 from api.health.producers import check_producers
 from api.health.recent_writes import RecentWrites
@@ -25,6 +26,7 @@ def all_checks() -> tuple[Check, ...]:
         Check("logs_database", (LOGS_DATABASE,), check_logs_database),
         Check("main_database", (MAIN_DATABASE,), check_main_database),
         Check("queue", (REDIS,), check_queue),
+        Check("ledger", (REDIS, LOGS_DATABASE), check_ledger),
         Check("dead_letters", (LOGS_DATABASE,), check_dead_letters),
         Check("workers", (REDIS,), check_workers),
         Check("recent_writes", (REDIS,), RecentWrites()),

@@ -1,16 +1,20 @@
 """``headhunter logs``: what an operator asks of the logs database by hand."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Annotated, Any
 from uuid import UUID
 
 import psycopg
 import typer
 
+from api.ledger_balance import read_balance
 from headhunter.output import print_table
+from log_events.event_queue import EventQueue
+from log_events.redis_client import redis_client
 from logs_db import dead_letters
 from logs_db.dead_letters import DeadLetterSummary, StoredDeadLetter
 from logs_db.environment import ENVIRONMENT
@@ -21,6 +25,21 @@ letters = typer.Typer(no_args_is_help=True, add_completion=False, help="The even
 app.add_typer(letters, name="dead-letters")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command("ledger")
+def show_ledger(as_json: AsJson = False) -> None:
+    """Show by hour and kind what was accepted and what became of it; exit 1 where something is missing."""
+    with _connected() as connection:
+        balance = read_balance(_queue(), connection)
+    if as_json:
+        lines = [asdict(line) | {"imbalance": line.imbalance} for line in balance.lines]
+        print(json.dumps({"imbalance": balance.imbalance, "lines": lines}, default=str))
+    else:
+        titles = ("hour of acceptance", "kind", "accepted", "waiting", "written", "deduplicated", "dead", "imbalance")
+        print_table(titles, [(*astuple(line), line.imbalance) for line in balance.lines])
+    if balance.imbalance and not balance.waiting:
+        raise typer.Exit(1)
 
 
 @letters.command("list")
@@ -72,6 +91,14 @@ def _shown(letter: StoredDeadLetter) -> dict[str, Any]:
 def escaped(raw: bytes) -> str:
     """*raw* as text that no terminal takes for a command: whatever is not printable ASCII stands as its code."""
     return raw.decode("latin-1").encode("unicode_escape").decode("ascii")
+
+
+def _queue() -> EventQueue:
+    url = os.environ.get("REDIS_URL")
+    if not url:
+        typer.echo("REDIS_URL is not set; `make up` writes it to .headhunter/stack.env.", err=True)
+        raise typer.Exit(2)
+    return EventQueue(redis_client(url, connect_timeout_seconds=2, answer_timeout_seconds=5))
 
 
 @contextmanager

@@ -1,12 +1,31 @@
--- Admit one frame into the stream, or refuse it, in one round trip.
--- KEYS: stream, events, bytes.  ARGV: most bytes the stream may hold, wire version, number of events, frame.
+-- Admit one frame into the stream, or refuse it, in one round trip; count what is accepted in the same breath.
+-- KEYS: stream, events, bytes, generation, accepted, waiting.
+-- ARGV: most bytes the stream may hold, wire version, number of events, how many of them are LLM logs, frame,
+--       a fresh generation.
 -- Lua takes nothing back: what can fail, a key of another type, fails before the first write.
 redis.call('GET', KEYS[2])
+redis.call('HLEN', KEYS[5])
+redis.call('HLEN', KEYS[6])
 local held = tonumber(redis.call('GET', KEYS[3]) or '0')
-if held + #ARGV[4] > tonumber(ARGV[1]) then
+if held + #ARGV[5] > tonumber(ARGV[1]) then
   return redis.error_reply('QFULL the log queue holds ' .. held .. ' bytes')
 end
-local id = redis.call('XADD', KEYS[1], '*', 'v', ARGV[2], 'n', ARGV[3], 'z', ARGV[4])
+local generation = redis.call('GET', KEYS[4])
+if not generation then
+  redis.call('SET', KEYS[4], ARGV[6])
+  generation = ARGV[6]
+end
+local id = redis.call('XADD', KEYS[1], '*', 'v', ARGV[2], 'n', ARGV[3], 'l', ARGV[4], 'g', generation, 'z', ARGV[5])
 redis.call('INCRBY', KEYS[2], ARGV[3])
-redis.call('INCRBY', KEYS[3], #ARGV[4])
+redis.call('INCRBY', KEYS[3], #ARGV[5])
+
+local hour = math.floor(tonumber(string.match(id, '^%d+')) / 3600000)
+local function count(kind, events)
+  if events > 0 then
+    redis.call('HINCRBY', KEYS[5], hour .. ':' .. kind, events)
+    redis.call('HINCRBY', KEYS[6], hour .. ':' .. kind, events)
+  end
+end
+count('system_log', ARGV[3] - ARGV[4])
+count('llm_log', ARGV[4] + 0)
 return id

@@ -1,5 +1,5 @@
 -- Carry events from the list into the stream, oldest first, many in one entry: none is ever in neither.
--- KEYS: list, stream, events, bytes, generation.
+-- KEYS: list, stream, events, bytes, generation, accepted, waiting.
 -- ARGV: most events, most bytes an entry, most bytes the stream may hold, a fresh generation.
 -- Returns: events carried, events left in the list.
 local most = math.min(tonumber(ARGV[1]), 1000) -- unpack has room for some 8,000 values, two an event
@@ -13,17 +13,28 @@ if tonumber(redis.call('GET', KEYS[4]) or '0') >= tonumber(ARGV[3]) then return 
 -- Lua takes nothing back: what can fail, a key of another type, fails before the first event is taken.
 redis.call('GET', KEYS[3])
 redis.call('GET', KEYS[5])
+redis.call('HLEN', KEYS[6])
+redis.call('HLEN', KEYS[7])
 
-local taken, size = {}, 0
+-- The first thing that looks like a type; the worker looks in the same way, so that both count the same.
+local function kind_of(value)
+  local kind_name = string.match(value, '"type"[ \t\r\n]*:[ \t\r\n]*"([a-z_]+)"')
+  return (kind_name == 'system_log' or kind_name == 'llm_log') and kind_name or 'other'
+end
+
+local taken, size, kinds = {}, 0, {system_log = 0, llm_log = 0, other = 0}
 while #taken < most and size < tonumber(ARGV[2]) do
   local value = redis.call('RPOP', KEYS[1])
   if not value then break end
   taken[#taken + 1] = value
   size = size + #value
+  kinds[kind_of(value)] = kinds[kind_of(value)] + 1
 end
 -- Only now, after a first write, does a full server let the script write more.
 redis.call('SET', KEYS[5], ARGV[4], 'NX')
-local fields = {'src', 'list', 'n', #taken, 'g', redis.call('GET', KEYS[5])}
+local fields = {
+  'src', 'list', 'n', #taken, 'l', kinds.llm_log, 'o', kinds.other, 'g', redis.call('GET', KEYS[5])
+}
 for index, value in ipairs(taken) do
   fields[#fields + 1] = index - 1
   fields[#fields + 1] = value
@@ -35,4 +46,12 @@ if type(added) == 'table' and added.err then
 end
 redis.call('INCRBY', KEYS[3], #taken)
 redis.call('INCRBY', KEYS[4], size)
+
+local hour = math.floor(tonumber(string.match(added, '^%d+')) / 3600000)
+for kind_name, events in pairs(kinds) do
+  if events > 0 then
+    redis.call('HINCRBY', KEYS[6], hour .. ':' .. kind_name, events)
+    redis.call('HINCRBY', KEYS[7], hour .. ':' .. kind_name, events)
+  end
+end
 return {#taken, redis.call('LLEN', KEYS[1])}

@@ -2,7 +2,8 @@
 
 from logs_db.models.base import LogsBase
 from logs_db.models.dead_letter import DeadLetter
+from logs_db.models.ledger import LedgerEntry, LedgerHour
 from logs_db.models.llm_log import LlmLog
 from logs_db.models.system_log import SystemLog
 
-__all__ = ["DeadLetter", "LlmLog", "LogsBase", "SystemLog"]
+__all__ = ["DeadLetter", "LedgerEntry", "LedgerHour", "LlmLog", "LogsBase", "SystemLog"]

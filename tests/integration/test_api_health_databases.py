@@ -65,7 +65,7 @@ def test_a_role_that_may_create_and_is_not_the_owner_is_a_warning(narrow, plain_
     result = check(narrow("SELECT, INSERT"), "logs_database")
 
     assert result["status"] == "warn"
-    assert "does not own dead_letters, llm_logs, system_logs" in result["message"]
+    assert "does not own dead_letters, ledger_entries, ledger_hours, llm_logs, system_logs" in result["message"]
 
 
 def test_a_main_database_whose_role_may_not_create_names_the_migration(plain_role, own_main_stores, start_api):

@@ -9,6 +9,7 @@ import redis
 from log_events.event_queue import Acknowledgement, Bridged, EventQueue, QueueFullError
 from log_events.heartbeat import ProducerReport, WorkerHeartbeat
 from log_events.keys import GROUP
+from log_events.kinds import KindCounts
 from tests.fixtures.log_events import event_queue
 
 ENTRY_BYTES = 1 << 20
@@ -61,7 +62,9 @@ def test_an_admitted_frame_is_counted_in_events_and_bytes(queue):
     assert first < second
     depth = queue.depth()
     assert (depth.stream_entries, depth.stream_events, depth.stream_bytes) == (2, 5, 8)
-    assert queue.client.xrange(queue.keys.stream)[0] == (first, {b"v": b"1", b"n": b"3", b"z": b"12345"})
+    entry_id, fields = queue.client.xrange(queue.keys.stream)[0]
+    generation = queue.client.get(queue.keys.generation)
+    assert (entry_id, fields) == (first, {b"v": b"1", b"n": b"3", b"l": b"0", b"g": generation, b"z": b"12345"})
 
 
 def test_a_frame_that_would_exceed_the_limit_is_refused_and_leaves_no_trace(queue):
@@ -86,10 +89,10 @@ def test_acknowledged_entries_leave_stream_and_counters(queue):
     first, second = queue.admit(b"12345", 3), queue.admit(b"678", 2)
     read(queue)
 
-    assert queue.acknowledge([Acknowledgement(first, 3, 5)]) == 1
+    assert queue.acknowledge([Acknowledgement(first, 5, KindCounts(3))]) == 1
     depth = queue.depth()
     assert (depth.stream_entries, depth.stream_events, depth.stream_bytes, depth.in_flight_entries) == (1, 2, 3, 1)
-    assert queue.acknowledge([Acknowledgement(second, 2, 3)]) == 1
+    assert queue.acknowledge([Acknowledgement(second, 3, KindCounts(2))]) == 1
     depth = queue.depth()
     assert (depth.events, depth.stream_bytes, depth.in_flight_entries) == (0, 0, 0)
     assert depth.oldest_age_seconds is None
@@ -99,7 +102,7 @@ def test_a_second_acknowledgement_changes_nothing(queue):
     queue.ensure_group()
     entry, other = queue.admit(b"12345", 3), queue.admit(b"1", 1)
     read(queue)
-    acknowledgement = Acknowledgement(entry, 3, 5)
+    acknowledgement = Acknowledgement(entry, 5, KindCounts(3))
     queue.acknowledge([acknowledgement])
 
     assert queue.acknowledge([acknowledgement]) == 0
@@ -115,7 +118,7 @@ def test_a_server_without_memory_still_drains(queue, full_server):
     entries = read(queue)
 
     assert len(entries) == 50
-    assert queue.acknowledge([Acknowledgement(entry_id, 7, 10_000) for entry_id, _ in entries]) == 50
+    assert queue.acknowledge([Acknowledgement(entry_id, 10_000, KindCounts(7)) for entry_id, _ in entries]) == 50
     assert queue.depth().events == 0
 
 
@@ -124,7 +127,7 @@ def test_counters_that_were_lost_do_not_fall_below_zero(queue):
     entry = queue.admit(b"12345", 3)
     read(queue)
     queue.client.delete(queue.keys.events, queue.keys.bytes)
-    queue.acknowledge([Acknowledgement(entry, 3, 5)])
+    queue.acknowledge([Acknowledgement(entry, 5, KindCounts(3))])
 
     assert (queue.depth().stream_events, queue.depth().stream_bytes) == (0, 0)
 

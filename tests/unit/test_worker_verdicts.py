@@ -12,8 +12,8 @@ from log_events.llm_log import LlmLogEvent
 from log_events.system_log import SystemLogEvent
 from log_events.uuid7 import uuid7
 from log_events.wire import encode_frame, join_frame
-from tests.fixtures.entries import ACCEPTED, ACCEPTED_MS, LLM, SYSTEM, framed, only, pushed, system_event
-from worker.decode import decode_batch, decode_each
+from tests.fixtures.entries import ACCEPTED, ACCEPTED_MS, LLM, SYSTEM, decoded, framed, only, pushed, system_event
+from worker.decode import decode_batch
 from worker.entry import Entry
 from worker.verdicts import MEANINGS, Reason
 
@@ -38,7 +38,7 @@ def test_a_pushed_event_without_id_and_time_gets_the_same_ones_at_each_delivery(
 def test_equal_pushed_events_of_one_entry_are_two_events():
     raw = json.dumps(SYSTEM).encode()
 
-    rows, letters = decode_each([pushed(raw, raw)])
+    rows, letters = decoded(pushed(raw, raw))
 
     assert not letters
     assert rows[0].event.id != rows[1].event.id
@@ -212,7 +212,7 @@ def test_a_bad_event_in_a_frame_costs_its_neighbours_nothing():
     unknown = msgspec.msgpack.encode([9, "?"])
     encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 
-    rows, letters = decode_each([framed(join_frame([encode(good), bad, unknown, b"\xc0"]), count=4)])
+    rows, letters = decoded(framed(join_frame([encode(good), bad, unknown, b"\xc0"]), count=4))
 
     assert [row.event for row in rows] == [good]
     assert [letter.reason for letter in letters] == [Reason.UNKNOWN_LEVEL, Reason.UNKNOWN_TYPE, Reason.NOT_AN_OBJECT]

@@ -1,0 +1,88 @@
+"""Inserting rows of which some may be there already: staged by COPY, compared by key, told apart by body."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+from msgspec.structs import astuple
+
+from logs_db.dead_letters import DeadLetterRow
+from worker.account import Outcome
+from worker.data_errors import is_data_error
+from worker.decode import Row
+from worker.tables import Table, copy_rows
+from worker.verdicts import Reason, RejectedError
+
+Result = tuple[Row, Outcome, DeadLetterRow | None]
+"""A row, what became of it, and the dead letter that it became."""
+
+
+def insert_absent(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> list[Result]:
+    """
+    Insert the *rows* whose key is free, in key order so that two workers never wait for one another in a circle.
+
+    A row whose key holds the same body is a duplicate; one whose key holds another body is dead, and the first stands.
+    """
+    _stage(cursor, table, rows)
+    inserted = cursor.execute(
+        table.statement(
+            "INSERT INTO {table} ({columns}) SELECT DISTINCT ON (created_at, id) {columns} FROM {staged}"
+            " ORDER BY created_at, id, ordinal ON CONFLICT (created_at, id) DO NOTHING RETURNING created_at, id"
+        )
+    ).fetchall()
+    conflicts = _conflicts(cursor, table) if len(inserted) < len(rows) else set()
+    cursor.execute(table.statement("DROP TABLE {staged}"))
+    return list(_results(table, rows, set(inserted), conflicts))
+
+
+def insert_by_halves(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> list[Result]:
+    """As `insert_absent`, but a row that PostgreSQL refuses is found by halving and becomes a dead letter."""
+    try:
+        with cursor.connection.transaction():
+            return insert_absent(cursor, table, rows)
+    except psycopg.Error as exc:
+        if not is_data_error(exc):
+            raise
+        if len(rows) == 1:
+            rejection = RejectedError(Reason.REFUSED, f"SQLSTATE {exc.sqlstate}", table.event_type)
+            return [(rows[0], "dead", rows[0].rejected(rejection))]
+    half = len(rows) // 2
+    return insert_by_halves(cursor, table, rows[:half]) + insert_by_halves(cursor, table, rows[half:])
+
+
+def _stage(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> None:
+    cursor.execute(
+        table.statement(
+            "CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS SELECT 0 AS ordinal, {columns} FROM {table} WITH NO DATA"
+        )
+    )
+    statement = table.statement("COPY {staged} (ordinal, {columns}) FROM STDIN (FORMAT BINARY)")
+    numbered = ((ordinal, *astuple(row.event)) for ordinal, row in enumerate(rows))
+    copy_rows(cursor, statement, ["int4", *table.types], numbered)
+
+
+def _conflicts(cursor: psycopg.Cursor[Any], table: Table) -> set[int]:
+    """The ordinals of the staged rows whose key holds another body."""
+    cursor.execute(
+        table.statement(
+            "SELECT new.ordinal FROM {staged} AS new JOIN {table} AS old USING (created_at, id)"
+            " WHERE ({new_body}) IS DISTINCT FROM ({old_body})"
+        )
+    )
+    return {ordinal for (ordinal,) in cursor.fetchall()}
+
+
+def _results(
+    table: Table, rows: Sequence[Row], inserted: set[tuple[Any, ...]], conflicts: set[int]
+) -> Iterator[Result]:
+    """What became of each row: of several with one key, the first is the one that was inserted."""
+    rejection = RejectedError(Reason.CONFLICT, "its key is taken by an event with another body", table.event_type)
+    for ordinal, row in enumerate(rows):
+        key = (row.event.created_at, row.event.id)
+        if key in inserted:
+            inserted.remove(key)
+            yield row, "written", None
+        elif ordinal in conflicts:
+            yield row, "dead", row.rejected(rejection)
+        else:
+            yield row, "deduplicated", None
