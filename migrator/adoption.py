@@ -14,8 +14,10 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from migrator.configuration import alembic_config
-from migrator.errors import PermanentError
+from migrator.errors import AdoptionRefusedError
 from migrator.fingerprint import Fingerprint, differences, read_fingerprint, stored_fingerprints
+from migrator.repair import repair_statements
+from migrator.rights import foreign_owners
 
 if TYPE_CHECKING:
     from migrator.environment import Environment
@@ -37,8 +39,12 @@ def adopt(environment: Environment, server: Server, proof: LockProof) -> str:
     Otherwise the database is looked at again after `SETTLE_SECONDS`, twice.
 
     Raises:
-        PermanentError: It equals none; the message shows what differs from the closest. Nothing was changed.
+        AdoptionRefusedError: It equals none, or its tables are another role's. Nothing was changed; the message shows
+            what differs from the closest revision, and the SQL that would repair it.
     """
+    owned_by_others = server.ask(foreign_owners)
+    if owned_by_others:
+        raise _refusal_of_owners(environment, owned_by_others)
     stored = _oldest_first(environment)
     found: Fingerprint = {}
     for look in range(_LOOKS):
@@ -46,7 +52,7 @@ def adopt(environment: Environment, server: Server, proof: LockProof) -> str:
             time.sleep(SETTLE_SECONDS)
         found = server.ask(lambda connection: read_fingerprint(connection, environment))
         for revision, fingerprint in stored.items():
-            if fingerprint == found:
+            if not differences(fingerprint, found):
                 _stamp(environment, server, proof, revision)
                 return revision
     raise _refusal(environment, stored, found)
@@ -74,10 +80,21 @@ def _stamp(environment: Environment, server: Server, proof: LockProof, revision:
     )
 
 
-def _refusal(environment: Environment, stored: dict[str, Fingerprint], found: Fingerprint) -> PermanentError:
+def _refusal_of_owners(environment: Environment, owners: dict[str, str]) -> AdoptionRefusedError:
+    shown = ", ".join(f"{table} ({owner})" for table, owner in owners.items())
+    return AdoptionRefusedError(
+        f"The {environment.name} database has tables but no revision, and this role neither owns them nor is a member "
+        f"of their owners: {shown}. Nothing was changed.",
+        [f"{table}: is {owner}'s" for table, owner in owners.items()],
+        [f"ALTER TABLE {table} OWNER TO CURRENT_USER;" for table in owners],
+        "as a role that may, with this role's name, or use the owner's URL",
+    )
+
+
+def _refusal(environment: Environment, stored: dict[str, Fingerprint], found: Fingerprint) -> AdoptionRefusedError:
     start = f"The {environment.name} database has tables but no revision"
     if not stored:
-        return PermanentError(
+        return AdoptionRefusedError(
             f"{start}, and there are no fingerprints in {environment.folder / 'fingerprints'} to compare it with. "
             "Nothing was changed."
         )
@@ -85,7 +102,10 @@ def _refusal(environment: Environment, stored: dict[str, Fingerprint], found: Fi
     closest = min(by_revision, key=lambda revision: len(by_revision[revision]))
     lines = by_revision[closest]
     more = f"; and {len(lines) - _DIFFERENCES_SHOWN} more" if len(lines) > _DIFFERENCES_SHOWN else ""
-    return PermanentError(
+    return AdoptionRefusedError(
         f"{start}, and is not what any revision makes. Nothing was changed. From the closest, {closest}, it differs "
-        f"in: {'; '.join(lines[:_DIFFERENCES_SHOWN])}{more}. Make it equal, or stamp it by hand if you know better."
+        f"in: {'; '.join(lines[:_DIFFERENCES_SHOWN])}{more}.",
+        lines,
+        repair_statements(stored[closest], found),
+        "then start again, or stamp it by hand if you know better",
     )

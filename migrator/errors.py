@@ -6,9 +6,17 @@ MigratorError
  │   ├─ LockLostError         the migration lock is no longer ours
  │   └─ VersionMovedError     somebody else moved the version row
  └─ PermanentError            trying again will not help (exit code 70)
+     ├─ AdoptionRefusedError  tables without a revision, which are not what a revision makes
      ├─ EnvironmentFilesError the environment's own files are incomplete
      └─ DataLossRefusedError  a downgrade would lose data and nobody consented
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class MigratorError(Exception):
@@ -43,6 +51,20 @@ class PermanentError(MigratorError):
 
 class EnvironmentFilesError(PermanentError):
     """The files of a migration environment are missing or contradict each other."""
+
+
+class AdoptionRefusedError(PermanentError):
+    """
+    A database with tables but no revision was not taken over; nothing was run on it.
+
+    `differences` are lines for people; `repair` the statements that would make it equal, in their order.
+    """
+
+    def __init__(self, what: str, differences: Sequence[str] = (), repair: Sequence[str] = (), then: str = "") -> None:
+        cure = f" SQL that would repair it, to be read before it is run, {then}: {' '.join(repair)}" if repair else ""
+        super().__init__(f"{what}{cure}")
+        self.differences = tuple(differences)
+        self.repair = tuple(repair)
 
 
 class DataLossRefusedError(PermanentError):

@@ -1,4 +1,4 @@
-"""Whether a role may change the schema at all; one that may not waits for somebody who may."""
+"""Whether a role may change the schema, and which tables: one that may not waits for somebody who may."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ SELECT coalesce(pg_catalog.has_schema_privilege(pg_catalog.current_schema(), 'CR
                  WHERE n.nspname = 'migrator'),
                 pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'))
 """
+_FOREIGN_OWNERS = r"""
+SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.pg_get_userbyid(c.relowner)::text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+  AND n.nspname NOT IN ('information_schema', 'migrator') AND n.nspname NOT LIKE 'pg\_%'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1
+"""
+
+
+def foreign_owners(connection: psycopg.Connection) -> dict[str, str]:
+    """Return the tables, with their owners, that the role behind *connection* may not alter."""
+    return dict(connection.execute(_FOREIGN_OWNERS).fetchall())
 
 
 def may_migrate(connection: psycopg.Connection, environment: Environment) -> bool:

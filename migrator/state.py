@@ -4,125 +4,29 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from migrator.bounded_connection import BoundedConnection
 from migrator.classifier import sentence
+from migrator.database_state import DatabaseState, Migration, State
 from migrator.errors import MigratorError
 from migrator.fingerprint import Fingerprint, differences, fingerprint_path, read_fingerprint, stored_fingerprint
 from migrator.invalid_indexes import invalid_indexes
 from migrator.lineage import read_lineage
-from migrator.lock import LockHolder, find_holder
+from migrator.lock import find_holder
 from migrator.probe import Probe, Verdict, probe, refuse_unusable
 from migrator.urls import checked_postgres_url, without_password
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from migrator.environment import Environment
+
+__all__ = ["DatabaseState", "Migration", "State", "read_state"]
 
 LEAST_CONNECT_SECONDS = 2
 """The shortest connect time-out there is.  Source: PostgreSQL 18, 32.1.2 connect_timeout."""
-
-
-class State(StrEnum):
-    """What a database is to this code; of several that hold, the one to see to first."""
-
-    EMPTY = "empty"
-    """No tables: bring it to head."""
-    UNVERSIONED = "unversioned"
-    """Tables, but no revision: bringing it to head adopts it, if it is what a revision makes."""
-    BEHIND = "behind"
-    """At an older revision: bring it to head."""
-    AT_HEAD = "at head"
-    """All is well."""
-    AHEAD_COMPATIBLE = "ahead compatible"
-    """At a newer revision, on which this code still works."""
-    AHEAD_INCOMPATIBLE = "ahead incompatible"
-    """At a newer revision, on which this code does not work: deploy newer code."""
-    DIVERGED = "diverged"
-    """Moved by other code than what leads here: another branch, another environment, several revisions at once."""
-    MIGRATING = "migrating"
-    """Somebody holds the migration lock: wait."""
-    DRIFTED = "drifted"
-    """At a revision, but not what that revision makes."""
-    DEGRADED = "degraded"
-    """What its revision makes, but for INVALID indexes or constraints: repair them."""
-    UNREACHABLE = "unreachable"
-    """It could not be asked; the reason says why."""
-
-
-@dataclass(frozen=True)
-class Migration:
-    """
-    Who is migrating a database, and how far that is.
-
-    Args:
-        pid: The server process that holds the migration lock.
-        application_name: How the server's own views show it.
-        host: From where; None: the local socket, or not shown to this role.
-        since: When it took the lock; None: not shown to this role.
-        revision: The one that is being run.
-        remaining: How many are to be run, this one included.
-        step: What the server is doing for it, where it tells, with the share done.
-    """
-
-    pid: int
-    application_name: str | None
-    host: str | None
-    since: datetime | None
-    revision: str | None
-    remaining: int
-    step: str | None
-
-    def __str__(self) -> str:
-        """Say it in a sentence's part."""
-        holder = LockHolder(self.pid, self.application_name, self.host, self.since)
-        at = f", at {self.revision}, {self.remaining} to run" if self.revision else ""
-        return f"{holder}{at}{f': {self.step}' if self.step else ''}"
-
-
-@dataclass(frozen=True)
-class DatabaseState:
-    """
-    What there is to tell about one database.
-
-    Args:
-        environment: The environment's name.
-        state: The one word.
-        reason: A sentence that says why, and what to do.
-        is_usable: Whether this code may run on it now.
-        revision: Its revision; None: none, or it could not be asked.
-        head: What this code needs; None: the environment's own files are broken.
-        floor: Oldest revision whose code still works on it; None: not recorded.
-        pending: Revisions to be run, oldest first; behind by as many.
-        migration: Who is migrating it; None: nobody.
-        differences: How its catalog differs from what its revision makes, a line each; empty too where there is no
-            stored fingerprint, or *looks_closely* was false.
-        invalid_objects: INVALID indexes and constraints by name, with what repairs each.
-        took_ms: How long the look took.
-    """
-
-    environment: str
-    state: State
-    reason: str
-    is_usable: bool = False
-    revision: str | None = None
-    head: str | None = None
-    floor: str | None = None
-    pending: tuple[str, ...] = ()
-    migration: Migration | None = None
-    differences: tuple[str, ...] = ()
-    invalid_objects: dict[str, str] = field(default_factory=dict)
-    took_ms: int = 0
-
-    def __str__(self) -> str:
-        """Return the state, of one behind with the number of revisions."""
-        return f"{self.state} ({len(self.pending)})" if self.state is State.BEHIND else str(self.state)
 
 
 _BY_VERDICT = {
@@ -266,9 +170,12 @@ class _Look:
         revision = told.revision
         if revision in self._lineage.revisions and fingerprint_path(self._environment, revision).exists():
             expected = stored_fingerprint(self._environment, revision)
-            found = read_fingerprint(self._connection, self._environment)
-            invalid |= _unvalidated(expected, found)
-            lines = differences(expected, _as_if_valid(expected, found))
+            found = self._fingerprint()
+            if found is not None:
+                invalid |= _unvalidated(expected, found)
+                lines = differences(expected, _as_if_valid(expected, found))
+        if (invalid or lines) and self._moved_since(told):
+            return self.state()
         told = replace(told, differences=tuple(lines), invalid_objects=invalid)
         # What is behind may be half-way through a revision that works outside a transaction: running it mends that.
         if told.state not in {State.AT_HEAD, State.AHEAD_COMPATIBLE}:
@@ -280,6 +187,20 @@ class _Look:
             reason = f"INVALID: {'; '.join(f'{name} ({cure})' for name, cure in invalid.items())}."
             return replace(told, state=State.DEGRADED, reason=reason)
         return told
+
+    def _fingerprint(self) -> Fingerprint | None:
+        """Return the catalog's fingerprint; None where somebody is changing a table and keeps it locked."""
+        try:
+            with self._connection.transaction(force_rollback=True):
+                self._connection.execute("SET LOCAL lock_timeout = '500ms'")
+                return read_fingerprint(self._connection, self._environment)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_):
+            return None
+
+    def _moved_since(self, told: DatabaseState) -> bool:
+        """Whether somebody began to migrate, or did, between the first look and the closer one."""
+        found = probe(self._connection, self._environment)
+        return found.revision != told.revision or find_holder(self._connection, self._environment) is not None
 
 
 def _unvalidated(expected: Fingerprint, found: Fingerprint) -> dict[str, str]:
