@@ -124,10 +124,10 @@ def test_an_env_py_that_uses_the_connection_too_early_is_found_out(folder, tmp_p
     env = small.folder / "env.py"
     early = """
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 import os, psycopg
 url = context.config.attributes["url"]
-engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
+engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
 with engine.connect() as connection:
     connection.execute(text("SET lock_timeout = '4s'"))
     context.configure(connection=connection, version_table="small_version", transaction_per_migration=True)
