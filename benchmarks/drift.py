@@ -87,7 +87,7 @@ def _measure(
         with psycopg.connect(url, autocommit=True) as connection:
             return bool(read_drift(connection, ours.environment))
 
-    tools = {
+    tools: dict[str, Callable[[str], bool]] = {
         "db check": check,
         "alembic check, our env.py": lambda url: _alembic_finds(ours, url),
         "alembic check, plain env.py": lambda url: _alembic_finds(plain, url),

@@ -36,6 +36,11 @@ def alembic_config() -> Config:
 
 
 @pytest.fixture
+def migration_server(any_postgres):
+    return any_postgres
+
+
+@pytest.fixture
 def alembic_engine(any_database_url) -> Iterator[Engine]:
     engine = create_engine(engine_url(any_database_url), poolclass=NullPool)
     yield engine

@@ -1,4 +1,4 @@
-"""The main chain as a history: pytest-alembic's tests, data on the way up and down, the plain alembic command."""
+"""The main chain: data on the way up and down, what is refused, the plain alembic command."""
 
 import io
 import os
@@ -9,29 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic import command
-from pytest_alembic.plugin.error import AlembicTestFailure
-from pytest_alembic.tests import (
-    test_model_definitions_match_ddl,
-    test_single_head_revision,
-    test_up_down_consistency,
-    test_upgrade,
-)
-from pytest_alembic.tests.experimental import test_downgrade_leaves_no_trace
-from sqlalchemy import Column, Integer, MetaData
 
 from main_db.environment import ENVIRONMENT
-from main_db.models import MainBase
 from migrator.configuration import alembic_config
 from migrator.errors import DataLossRefusedError
-
-# Imported to be collected here, where conftest.py gives them the main environment.
-__all__ = [
-    "test_downgrade_leaves_no_trace",
-    "test_model_definitions_match_ddl",
-    "test_single_head_revision",
-    "test_up_down_consistency",
-    "test_upgrade",
-]
 
 BASE = "c181b00c0dd8"
 INVITATIONS = "ccb0d9fd7e5b"
@@ -65,17 +46,6 @@ def rows(url: str, *tables: str) -> dict[str, list]:
     """Everything that *tables* hold."""
     with psycopg.connect(url) as connection:
         return {table: connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in tables}
-
-
-def test_a_column_without_a_migration_fails_the_test_of_the_models(alembic_runner, monkeypatch):
-    copied = MetaData(naming_convention=MainBase.metadata.naming_convention)
-    for table in MainBase.metadata.tables.values():
-        table.to_metadata(copied)
-    copied.tables["jobs"].append_column(Column("planted", Integer, comment="Rows"))
-    monkeypatch.setattr(MainBase, "metadata", copied)
-
-    with pytest.raises(AlembicTestFailure, match="planted"):
-        test_model_definitions_match_ddl(alembic_runner)
 
 
 def test_the_no_operation_keeps_every_row_down_and_up(any_database_url):
