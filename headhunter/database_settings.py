@@ -28,6 +28,7 @@ class DatabaseSettings(BaseSettings):
     database_url: OptionalUrl = None
     logs_database_url: OptionalUrl = None
     logs_migration_database_url: OptionalUrl = None
+    redis_url: Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)] = None
     logs_migration_attempts: int = Field(default=5, ge=1)
     logs_migration_delay_seconds: float = Field(default=2.0, ge=0)
     logs_migration_peer_seconds: float = Field(default=600.0, ge=0)

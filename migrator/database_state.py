@@ -79,6 +79,7 @@ class DatabaseState:
         state: The one word.
         reason: A sentence that says why, and what to do.
         is_usable: Whether this code may run on it now.
+        is_foreign: Whether it carries the version table of another environment.
         revision: Its revision; None: none, or it could not be asked.
         head: What this code needs; None: the environment's own files are broken.
         floor: Oldest revision whose code still works on it; None: not recorded.
@@ -94,6 +95,7 @@ class DatabaseState:
     state: State
     reason: str
     is_usable: bool = False
+    is_foreign: bool = False
     revision: str | None = None
     head: str | None = None
     floor: str | None = None

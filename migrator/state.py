@@ -23,7 +23,7 @@ from migrator.urls import checked_postgres_url, without_password
 if TYPE_CHECKING:
     from migrator.environment import Environment
 
-__all__ = ["DatabaseState", "Migration", "State", "read_state"]
+__all__ = ["DatabaseState", "Migration", "State", "look", "read_state"]
 
 LEAST_CONNECT_SECONDS = 2
 """The shortest connect time-out there is.  Source: PostgreSQL 18, 32.1.2 connect_timeout."""
@@ -77,8 +77,7 @@ def read_state(
         # First of all, because libpq quotes the part of a URL that it stumbles over, which may be the password.
         url = checked_postgres_url(url)
         with closing(_connect(url, began + max(timeout_seconds, LEAST_CONNECT_SECONDS))) as connection:
-            look = _Look(connection, environment, looks_closely=looks_closely)
-            found = look.state()
+            found = look(connection, environment, looks_closely=looks_closely)
     except psycopg.Error as error:
         found = _unreachable(environment, f"{without_password(url)}: {sentence(error)}")
     except ValueError as error:
@@ -86,6 +85,17 @@ def read_state(
     except Exception as error:  # noqa: BLE001 - it never raises, as promised
         found = _unreachable(environment, sentence(error))
     return replace(found, took_ms=round((time.monotonic() - began) * 1000))
+
+
+def look(connection: psycopg.Connection, environment: Environment, *, looks_closely: bool = True) -> DatabaseState:
+    """
+    Return the state of the database behind *connection*, for whoever has one and bounds it; reads only.
+
+    Raises:
+        psycopg.Error: It did not answer.
+        EnvironmentFilesError: The environment's own files are broken.
+    """
+    return _Look(connection, environment, looks_closely=looks_closely).state()
 
 
 def _connect(url: str, deadline: float) -> BoundedConnection:
@@ -135,6 +145,7 @@ class _Look:
             state=state,
             reason=reason,
             is_usable=found.verdict.is_usable,
+            is_foreign=found.verdict is Verdict.FOREIGN,
             revision=found.revision,
             head=self._environment.head,
             floor=found.floor,

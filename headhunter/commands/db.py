@@ -86,7 +86,11 @@ def upgrade(database: Which, as_json: AsJson = False) -> None:
     _set_up_logging()
     target = _target(database)
     result = upgrade_to_head(
-        target.environment, target.url, budgets=target.budgets, application_name=target.application_name
+        target.environment,
+        target.url,
+        budgets=target.budgets,
+        application_name=target.application_name,
+        running_revisions=_running_revisions(database),
     )
     if as_json:
         print_json(asdict(result))
@@ -185,6 +189,18 @@ def _target(database: Database) -> Target:
         typer.echo(f"headhunter: {names} is not set; `make up` writes it to .headhunter/stack.env.", err=True)
         raise typer.Exit(2)
     return Target(environment, url, settings.budgets(database))
+
+
+def _running_revisions(database: Database) -> Callable[[], set[str]] | None:
+    """Tell which code the workers run; None where that says nothing, or REDIS_URL is not set."""
+    redis_url = DatabaseSettings().redis_url
+    if database is not Database.LOGS or redis_url is None:
+        return None
+    from log_events.event_queue import EventQueue  # noqa: PLC0415 - as above
+    from worker.peers import running_heads  # noqa: PLC0415 - as above
+    from worker.redis_connection import connect_redis  # noqa: PLC0415 - as above
+
+    return running_heads(EventQueue(connect_redis(redis_url.get_secret_value())))
 
 
 def _set_up_logging() -> None:

@@ -12,6 +12,7 @@ from logs_db.models import LogsBase
 from main_db.environment import ENVIRONMENT as MAIN
 from main_db.models import MainBase
 from migrator.configuration import alembic_config
+from migrator.lock import lock_key
 from migrator.upgrade import upgrade_to_head
 from tests.fixtures.api import HEALTH, check
 
@@ -107,6 +108,28 @@ def test_swapped_urls_are_told(stores, start_api):
     for name in ("logs_schema", "main_schema"):
         assert check(client, name)["status"] == "fail"
         assert "swapped, or name one database" in check(client, name)["message"]
+
+
+def test_a_schema_that_drifted_is_a_warning_that_names_the_command_that_shows_it(own_client, own_logs):
+    own_logs.execute("ALTER TABLE public.dead_letters ADD COLUMN surprise int")
+
+    result = check(own_client, "logs_schema")
+
+    assert (result["status"], own_client.get("/readyz").status_code) == ("warn", 200)
+    assert "has drifted from its revision" in result["message"]
+    assert "`headhunter db check logs`" in result["message"]
+
+
+def test_a_schema_that_is_being_migrated_tells_by_whom(own_client, own_logs):
+    own_logs.execute("SET application_name = 'deploy 7'")
+    own_logs.execute("SELECT pg_advisory_lock(%s)", [lock_key(LOGS.version_table)])
+
+    result = check(own_client, "logs_schema")
+    own_logs.execute("SELECT pg_advisory_unlock_all()")
+
+    assert result["status"] == "warn"
+    assert "is being migrated by server process" in result["message"]
+    assert "(deploy 7, " in result["message"]
 
 
 def test_two_revisions_in_the_version_table_are_told(own_client, own_logs):

@@ -1,5 +1,6 @@
 """Rolling deploys and rollbacks of the worker: two versions of its code, real processes, events all the while."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -79,6 +80,15 @@ class Deployment:
         self.send()
         wait_until(lambda: self._queue.depth().events == 0)
 
+    def command(self, release: dict[str, str], name: str, *arguments: str, **more: str):
+        return subprocess.run(
+            [sys.executable, "-m", "headhunter", "db", name, "logs", *arguments],
+            env={"PATH": os.environ["PATH"]} | self._environment | release | more,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
     def revision(self) -> str:
         return self.ask("SELECT version_num FROM logs_alembic_version")
 
@@ -119,13 +129,7 @@ def test_a_release_that_older_code_can_live_with_is_rolled_out_and_back_without_
     wait_until(lambda: deployment.running(back))
     stop(new)
     deployment.deliver()
-    undone = subprocess.run(
-        [sys.executable, "-m", "headhunter", "db", "downgrade", "logs", ENVIRONMENT.head],
-        env={**newer, "LOGS_DATABASE_URL": deployment._url, "PATH": "/usr/bin:/bin"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    undone = deployment.command(newer, "downgrade", ENVIRONMENT.head)
     assert undone.returncode == 0, undone.stderr
     assert deployment.revision() == ENVIRONMENT.head
     deployment.deliver()
@@ -147,6 +151,8 @@ def test_a_release_that_shuts_older_code_out_waits_for_its_workers_to_end(deploy
     wait_until(lambda: "older_code_awaited" in new.log.read_text())
     deployment.deliver()
     assert deployment.revision() == ENVIRONMENT.head, "nothing is run while the older worker is at work"
+
+    assert deployment.command(newer, "upgrade", LOGS_MIGRATION_PEER_SECONDS="0.3").returncode == 75
 
     stop(old)
     wait_until(lambda: deployment.running(new))
