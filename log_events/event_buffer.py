@@ -2,13 +2,19 @@
 
 import queue
 import threading
+import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from log_events.dropped_events import DroppedEvents
 from log_events.wire import MAX_FRAME_BYTES, decode_event
 
 LLM_KIND = "llm_log"
 """How a dropped LLM call is counted; a dropped system log is counted under its level."""
+
+TELL_INTERVAL_SECONDS = 10.0
+"""At most one event in so many seconds tells of drops."""
 
 
 @dataclass(slots=True)
@@ -26,11 +32,13 @@ class BufferCounters:
     """What became of the events that were put into a buffer, since it was made."""
 
     accepted_events: int
-    """In Redis, for certain."""
+    """In Redis, or synced in the spool, for certain."""
     buffered_events: int
     buffered_bytes: int
     dropped_by_kind: dict[str, int]
     """By level, and ``llm_log`` for LLM calls."""
+    spooled_events: int = 0
+    """Those of the accepted ones that went into the spool first."""
 
     @property
     def dropped_events(self) -> int:
@@ -60,7 +68,12 @@ class EventBuffer:
         self._held_bytes = 0
         self._accepted_events = 0
         self._lost_events = 0
+        self._spooled_events = 0
         self._dropped: Counter[str] = Counter()
+        self._untold = DroppedEvents()
+        self._tell_at = 0.0
+        self.trouble = ""
+        """Why nothing leaves the buffer, for the reason of drops; set by those who send."""
         self._flushes = 0
         self._is_putting = False
         self._late: deque[tuple[bytes, str]] = deque()
@@ -84,7 +97,7 @@ class EventBuffer:
     def _add(self, encoded: bytes, kind: str) -> bool:
         size = len(encoded)
         if self._held_bytes + size > self._max_bytes or self._is_closed:
-            self._dropped[kind] += 1
+            self._drop(kind, "the producer was closed" if self._is_closed else self._full_reason())
             return False
         batch = self._open
         is_first = not batch.events
@@ -104,7 +117,43 @@ class EventBuffer:
     def count_dropped(self, kind: str) -> None:
         """Count an event that did not come as far as `put`."""
         with self._lock:
-            self._dropped[kind] += 1
+            self._drop(kind, "it could not be rendered")
+
+    def tell_drops(self, render: Callable[[DroppedEvents], bytes], *, is_last: bool = False) -> bool:
+        """
+        Put one event of what was dropped since the last one, seldom unless *is_last*.
+
+        False where nothing was dropped, or no room is left for the event.
+        """
+        if not self._untold.by_kind or (time.monotonic() < self._tell_at and not is_last):
+            return False
+        with self._lock:
+            if not self._untold.by_kind or self._is_putting:
+                return False
+            encoded = render(self._untold)
+            if self._is_closed or self._held_bytes + len(encoded) > self._max_bytes:
+                return False
+            self._untold = DroppedEvents()
+            self._tell_at = time.monotonic() + TELL_INTERVAL_SECONDS
+            return self.put(encoded, "WARNING")
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether events come so much faster than they leave that more than half of the buffer is taken."""
+        return self._held_bytes > self._max_bytes // 2
+
+    def count_refused(self, events: list[bytes], reason: str) -> None:
+        """Count events as dropped that had been accepted already, but will never be taken."""
+        with self._lock:
+            for kind, count in Counter(map(kind_of, events)).items():
+                self._drop(kind, reason, count)
+
+    def _drop(self, kind: str, reason: str, count: int = 1) -> None:
+        self._dropped[kind] += count
+        self._untold.add(kind, reason, count)
+
+    def _full_reason(self) -> str:
+        return f"the buffer of {self._max_bytes} bytes was full" + (f", because {self.trouble}" if self.trouble else "")
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait, without any cost, until there is something to send; False where there was nothing for so long."""
@@ -116,8 +165,13 @@ class EventBuffer:
 
     def gather(self, interval_seconds: float) -> None:
         """Give events *interval_seconds* to come together, unless a frame is full or somebody waits in `flush`."""
-        if not self._full and not self._flushes:
+        if not self.is_urgent:
             self.wait(interval_seconds)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a frame is full, or somebody waits in `flush`."""
+        return bool(self._full or self._flushes)
 
     def take(self) -> Batch | None:
         """The next frame's events, oldest first; they count as held until `settle`."""
@@ -133,12 +187,13 @@ class EventBuffer:
                 self._wake.put(None)
             return batch
 
-    def settle(self, batch: Batch) -> None:
-        """Redis has *batch*: make room."""
+    def settle(self, batch: Batch, *, is_spooled: bool = False) -> None:
+        """Redis or the spool has *batch*: make room."""
         with self._lock:
             if self._in_flight.pop(batch.first, None) is not None:
                 self._held_bytes -= batch.bytes
                 self._accepted_events += len(batch.events)
+                self._spooled_events += len(batch.events) if is_spooled else 0
             self._settled.notify_all()
 
     def flush(self, timeout_seconds: float) -> bool:
@@ -157,6 +212,13 @@ class EventBuffer:
         with self._lock:
             self._is_closed = True
 
+    def take_all(self) -> list[Batch]:
+        """Everything that is not settled, oldest first, also what others have taken and may still send."""
+        while self.take() is not None:
+            pass
+        with self._lock:
+            return [self._in_flight[first] for first in sorted(self._in_flight)]
+
     def abandon(self) -> int:
         """Count everything that is not settled as dropped; return how many events that is."""
         with self._lock:
@@ -169,17 +231,19 @@ class EventBuffer:
             self._lost_events += len(encoded)
         lost = Counter(map(kind_of, encoded))
         with self._lock:
-            self._dropped.update(lost)
+            for kind, count in lost.items():
+                self._drop(kind, "the process ended first", count)
         return len(encoded)
 
-    def refuse(self, batch: Batch) -> None:
+    def refuse(self, batch: Batch, reason: str) -> None:
         """Redis will never take *batch*: count it as dropped and make room."""
         lost = Counter(map(kind_of, batch.events))
         with self._lock:
             if self._in_flight.pop(batch.first, None) is not None:
                 self._held_bytes -= batch.bytes
                 self._lost_events += len(batch.events)
-                self._dropped.update(lost)
+                for kind, count in lost.items():
+                    self._drop(kind, reason, count)
             self._settled.notify_all()
 
     def wake_all(self, senders: int) -> None:
@@ -201,6 +265,7 @@ class EventBuffer:
                 buffered_events=self._put_events - self._accepted_events - self._lost_events,
                 buffered_bytes=self._held_bytes,
                 dropped_by_kind=dict(self._dropped),
+                spooled_events=self._spooled_events,
             )
 
     def _oldest(self) -> int:

@@ -1,4 +1,4 @@
-"""A thread that carries frames from the buffer to Redis, however long Redis is slow, full or away."""
+"""A thread that carries frames from the buffer to Redis, or to the spool while Redis is slow, full or away."""
 
 import math
 import random
@@ -6,18 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from log_events.event_buffer import Batch, EventBuffer
-from log_events.event_queue import EventQueue, QueueFullError
-from log_events.producer_settings import ProducerSettings
-from log_events.redis_client import redis_client
-from log_events.stderr_notice import StderrNotice
-from log_events.wire import FRAME_OVERHEAD_BYTES, join_frame
+import redis
 
-CONNECT_TIMEOUT_SECONDS = 2.0
-ANSWER_TIMEOUT_SECONDS = 5.0
+from log_events.event_buffer import Batch
+from log_events.event_queue import EventQueue, QueueFullError
+from log_events.frame_delivery import FrameDelivery, SenderShare, frame_of
+from log_events.redis_path import FIRST_DELAY_SECONDS, MOST_DELAY_SECONDS
+from log_events.spool import SpoolError
+from log_events.wire import FRAME_OVERHEAD_BYTES, split_frame
+
 REPORT_INTERVAL_SECONDS = 5.0
-FIRST_DELAY_SECONDS = 0.05
-MOST_DELAY_SECONDS = 1.0
+_BUSY_SPOOL_SECONDS = 0.05
+"""How long a thread that has nothing to send waits before it looks whether it may help with the spool."""
 
 Report = Callable[[EventQueue], None]
 
@@ -32,41 +32,41 @@ this_thread = _ThisThread()
 
 class FrameSender:
     """
-    Sends frames over a connection of its own until *stopping* is set.
+    Sends frames over a connection of its own until the producer is closed.
 
     A frame whose answer was lost is sent again: its events carry their identity, so a second copy is recognised.
+    Between new frames the spool's oldest ones are delivered: as many as fit into the time in which new events gather,
+    and one for each new frame at least, unless new events come faster than they leave.
 
     Args:
         report: Called every few seconds and once more at the end; None for all senders of a producer but one.
+        tell: Called now and then while Redis takes frames: may put events of the producer's own into the buffer.
     """
 
-    def __init__(
-        self,
-        settings: ProducerSettings,
-        buffer: EventBuffer,
-        stopping: threading.Event,
-        notice: StderrNotice,
-        report: Report | None = None,
-    ) -> None:
-        self._settings = settings
-        self._buffer = buffer
-        self._stopping = stopping
-        self._notice = notice
+    def __init__(self, share: SenderShare, tell: Callable[[], None], report: Report | None = None) -> None:
+        self._settings = share.settings
+        self._buffer = share.buffer
+        self._path = share.path
+        self._spool = share.spool
+        self._notice = share.notice
+        self._stopping = share.stopping
+        self._delivery = FrameDelivery(share.settings, share.path)
+        self._tell = tell
         self._report = report
         self._report_at = 0.0
         self._dropped_events = 0
-        self._connected: EventQueue | None = None
         self._deadline = math.inf
-        self._found_full = False
 
     def run(self) -> None:
         """Send what comes, until the producer is closed."""
         this_thread.is_sending = True
+        has_delivered = False
         while not self._stopping.is_set():
             self._report_if_due()
-            if self._buffer.wait(REPORT_INTERVAL_SECONDS) and not self._stopping.is_set():
-                self._buffer.gather(self._settings.flush_interval_seconds)
+            if self._buffer.wait(0.0 if has_delivered else self._patience_seconds()) and not self._stopping.is_set():
+                self._gather()
                 self._send_next()
+            has_delivered = not self._stopping.is_set() and self._deliver_spooled()
         self._report_at = 0.0
         self._report_if_due()
 
@@ -79,6 +79,18 @@ class FrameSender:
                 pass
         finally:
             this_thread.is_sending = False
+
+    def _patience_seconds(self) -> float:
+        if self._spool is None or not self._spool.may_have_frames:
+            return REPORT_INTERVAL_SECONDS
+        return max(_BUSY_SPOOL_SECONDS, min(self._path.seconds_to_attempt(), REPORT_INTERVAL_SECONDS))
+
+    def _gather(self) -> None:
+        """Let events come together, and deliver from the spool meanwhile."""
+        until = time.monotonic() + self._settings.flush_interval_seconds
+        while not self._buffer.is_urgent and time.monotonic() < until and self._deliver_spooled():
+            pass
+        self._buffer.gather(max(0.0, until - time.monotonic()))
 
     def _send_next(self) -> bool:
         batch = self._buffer.take()
@@ -94,49 +106,98 @@ class FrameSender:
 
     def _is_done_with(self, batch: Batch) -> bool:
         size = batch.bytes + FRAME_OVERHEAD_BYTES
-        try:
-            if size > self._settings.queue_max_bytes:
-                self._notice.say(f"an event of {size} bytes is larger than LOGS_QUEUE_MAX_BYTES; it is dropped")
-                self._buffer.refuse(batch)
-            else:
-                if self._found_full:
-                    self._queue().require_room(size, self._settings.queue_max_bytes)
-                self._queue().admit(join_frame(batch.events), len(batch.events), self._settings.queue_max_bytes)
-                self._found_full = False
-                self._buffer.settle(batch)
-        except QueueFullError as exc:
-            self._found_full = True
-            self._say_kept("the log queue is full", exc)
-        except Exception as exc:  # noqa: BLE001 - nothing may end this thread while it holds a frame
-            self._say_kept("Redis does not take log events", exc)
-        else:
+        if size > self._settings.queue_max_bytes:
+            self._notice.say(f"an event of {size} bytes is larger than LOGS_QUEUE_MAX_BYTES; it is dropped")
+            self._buffer.refuse(batch, "it was larger than LOGS_QUEUE_MAX_BYTES")
             return True
-        return False
+        # Where Redis takes less than comes, the disk takes the rest before the buffer is full.
+        ways = (self._to_spool, self._to_redis) if self._buffer.is_crowded else (self._to_redis, self._to_spool)
+        return any(way(batch) for way in ways)
 
-    def _queue(self) -> EventQueue:
-        if self._connected is None:
-            client = redis_client(
-                self._settings.redis_url,
-                connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
-                answer_timeout_seconds=ANSWER_TIMEOUT_SECONDS,
-            )
-            self._connected = EventQueue(client)
-        return self._connected
+    def _to_redis(self, batch: Batch) -> bool:
+        if self._spool is not None and not self._path.may_try():
+            return False
+        try:
+            self._delivery.admit(*frame_of(batch))
+            self._buffer.settle(batch)
+            self._buffer.trouble = ""
+            self._tell()
+        except Exception as exc:  # noqa: BLE001 - nothing may end this thread while it holds a frame
+            self._say_refused(exc)
+            return False
+        return True
+
+    def _to_spool(self, batch: Batch) -> bool:
+        if self._spool is None:
+            self._buffer.trouble = self._path.trouble
+            return False
+        try:
+            self._spool.append(*frame_of(batch))
+        except SpoolError as exc:
+            self._buffer.trouble = " and ".join(filter(None, (self._path.trouble, str(exc))))
+            self._say_kept(str(exc))
+            return False
+        except Exception as exc:  # noqa: BLE001 - likewise
+            self._say_kept(f"the spool failed ({type(exc).__name__}: {exc})")
+            return False
+        self._buffer.settle(batch, is_spooled=True)
+        return True
+
+    def _deliver_spooled(self) -> bool:
+        """Send the spool's oldest frame, if that is to be had and Redis worth asking; False where nothing was sent."""
+        spool = self._spool
+        if spool is None or not spool.may_have_frames or self._buffer.is_crowded or not self._path.may_try():
+            return False
+        is_tried = False
+
+        def deliver(frame: bytes, events: int, llm_logs: int) -> None:
+            nonlocal is_tried
+            is_tried = True
+            if len(frame) > self._settings.queue_max_bytes:
+                self._buffer.count_refused(split_frame(frame), "it was larger than LOGS_QUEUE_MAX_BYTES")
+            else:
+                self._delivery.admit(frame, events, llm_logs)
+
+        is_delivered = False
+        try:
+            is_delivered = spool.deliver_next(deliver)
+            self._tell()
+        except Exception as exc:  # noqa: BLE001 - likewise: the frame is still in the spool
+            self._say_refused(exc)
+        if not is_tried:
+            self._path.give_back()
+        return is_delivered
 
     def _report_if_due(self) -> None:
         now = time.monotonic()
         if self._report is None or now < self._report_at:
             return
         self._report_at = now + REPORT_INTERVAL_SECONDS
+        if self._path.is_closed and not self._path.is_full:
+            return  # it would wait in vain
         try:
-            self._report(self._queue())
+            self._report(self._delivery.queue())
+            if not self._path.is_closed:
+                self._tell()
         except Exception as exc:  # noqa: BLE001 - a report is no reason to stop sending
-            self._say_kept("Redis does not take the producer's report", exc)
+            if isinstance(exc, redis.ConnectionError | redis.TimeoutError):
+                self._delivery.note_trouble(exc, now)
+            self._say_kept(f"Redis does not take the producer's report ({type(exc).__name__}: {exc})")
 
-    def _say_kept(self, what: str, exc: Exception) -> None:
+    def _say_refused(self, exc: Exception) -> None:
+        if isinstance(exc, SpoolError):
+            what = str(exc)
+        elif isinstance(exc, QueueFullError):
+            what = f"the log queue is full ({exc})"
+        else:
+            what = f"Redis does not take log events ({type(exc).__name__}: {exc})"
+        self._say_kept(what)
+
+    def _say_kept(self, what: str) -> None:
         held = self._buffer.counters()
+        spooled = "" if self._spool is None else f"{held.spooled_events} events went into the spool so far, "
         self._notice.say(
-            f"{what} ({type(exc).__name__}: {exc}); {held.buffered_events} events ({held.buffered_bytes} bytes) are"
+            f"{what}; {spooled}{held.buffered_events} events ({held.buffered_bytes} bytes) are"
             f" kept in memory and sent again, {held.dropped_events} were dropped so far"
         )
 
@@ -145,7 +206,7 @@ class FrameSender:
         if held.dropped_events > self._dropped_events:
             kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(held.dropped_by_kind.items()))
             self._notice.say(
-                f"{held.dropped_events} events were dropped so far ({kinds}): they came faster than Redis took them, "
+                f"{held.dropped_events} events were dropped so far ({kinds}): they came faster than they were taken, "
                 f"and the buffer of {self._settings.buffer_max_bytes} bytes was full"
             )
         self._dropped_events = held.dropped_events

@@ -47,6 +47,10 @@ class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):
     dropped_events: int = 0
     dropped_by_kind: dict[str, int] = {}
     """By level, and ``llm_log`` for LLM calls."""
+    spooled_events: int = 0
+    """Those of the accepted ones that went into the spool first."""
+    spool_bytes: int = 0
+    """What its spool folder holds now, of all processes that share it; 0 without a spool."""
 
 
 class Seen(msgspec.Struct, Generic[T], frozen=True):

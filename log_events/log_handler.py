@@ -10,6 +10,7 @@ from log_events.extra_data import extra_json, shown
 from log_events.identifiers import NO_IDENTIFIERS, split_identifiers
 from log_events.levels import level_of_number
 from log_events.producer import Producer, usable_default_producer
+from log_events.redaction import DEFAULT_REDACTOR, Redactor
 from log_events.safe_text import clean_text, cut_text, encode_cleaned
 from log_events.system_log import SystemLogEvent
 from log_events.uuid7 import uuid7
@@ -38,6 +39,7 @@ class LogHandler(logging.Handler):
         service: Name of the program in its events; by default its producer's ``LOG_SERVICE_NAME``.
         host: Name of the machine; by default the one it calls itself.
         producer: By default the process's own, made from the environment when the first record comes.
+        redactor: Takes secrets out of events; by default its producer's.
     """
 
     def __init__(
@@ -47,8 +49,11 @@ class LogHandler(logging.Handler):
         service: str | None = None,
         host: str | None = None,
         producer: Producer | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         super().__init__(level)
+        self._redactor = redactor or DEFAULT_REDACTOR
+        self._has_own_redactor = redactor is not None
         self._service = None if service is None else clean_text(service)
         self._host = clean_text(host or socket.gethostname())
         self._producer: Producer | None = None
@@ -71,10 +76,10 @@ class LogHandler(logging.Handler):
             return
         try:
             try:
-                event = self._event(record)
+                event = self._redactor.event(self._event(record))
                 encoded = encode_cleaned(event)
             except Exception as exc:  # noqa: BLE001 - foreign code runs in here, and logging must not break its caller
-                event = self._fault(record, exc)
+                event = self._redactor.event(self._fault(record, exc))
                 encoded = encode_cleaned(event)
             producer.put(encoded, event.level)
         except Exception:  # noqa: BLE001 - not even the fault could be told
@@ -94,6 +99,8 @@ class LogHandler(logging.Handler):
     def _use(self, producer: Producer) -> None:
         if self._service is None:
             self._service = producer.settings.service_name
+        if not self._has_own_redactor:
+            self._redactor = producer.redactor
         self._producer = producer
 
     def _event(self, record: logging.LogRecord) -> SystemLogEvent:

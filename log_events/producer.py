@@ -9,19 +9,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from log_events.dropped_events import DroppedEvents, spool_cut_event
 from log_events.event_buffer import LLM_KIND, BufferCounters, EventBuffer
 from log_events.event_queue import EventQueue
+from log_events.frame_delivery import SenderShare, frame_of
 from log_events.frame_sender import FrameSender, this_thread
 from log_events.heartbeat import ProducerReport
-from log_events.producer_settings import ProducerSettings
+from log_events.producer_settings import ProducerSettings, redactor_of
+from log_events.redaction import Redactor
+from log_events.redis_path import RedisPath
 from log_events.safe_text import clean_event
+from log_events.spool import Spool, SpoolError
 from log_events.stderr_notice import StderrNotice
 from log_events.system_log import SystemLogEvent
 from log_events.wire import FRAME_OVERHEAD_BYTES, MAX_FRAME_BYTES, LogEvent, encode_event
 
 _FAREWELL_SHARE = 0.1
 """Of the time that `Producer.close` has, what is left for the last report."""
+
+_SPOOLING_SHARE = 0.4
+"""Of the time that `Producer.close` has, what is left for writing into the spool what Redis did not take."""
 
 _RETRY_SECONDS = 10.0
 """How long a wrong environment is not read again."""
@@ -35,14 +44,22 @@ class Producer:
 
     Nothing is connected or started before the first event.  A forked child begins with an empty buffer and threads of
     its own.  At the end of the process everything still buffered is sent, within ``close_timeout_seconds``; what is
-    lost by SIGKILL or `os._exit` is the buffer: one flush interval while Redis answers.
+    lost by SIGKILL or `os._exit` is the buffer: one flush interval while Redis answers or the spool takes events.
+
+    With a spool folder, what Redis does not take now is written there by the sending threads, and delivered when it
+    does: by this process, or by the next one that uses the folder.
+
+    Args:
+        redactor: Takes secrets out of events; by default one made from the settings.
 
     Raises:
         ValueError: The settings are wrong; the message names all faults and no secret.
     """
 
-    def __init__(self, settings: ProducerSettings) -> None:
+    def __init__(self, settings: ProducerSettings, redactor: Redactor | None = None) -> None:
         self.settings = settings
+        self.redactor = redactor or redactor_of(settings)
+        self._spool: Spool | None = None
         self._begin()
         _open_producers.add(self)
 
@@ -55,30 +72,35 @@ class Producer:
         """
         Buffer *event*; False, and counted as dropped, where that cannot be.  Never waits for Redis, never raises.
 
-        Characters that cannot be stored (NUL, lone surrogates) are replaced by U+FFFD.
+        Secrets are replaced by ``[redacted]``, characters that cannot be stored (NUL, lone surrogates) by U+FFFD.
         """
         kind = event.level if isinstance(event, SystemLogEvent) else LLM_KIND
         try:
-            encoded = encode_event(clean_event(event))
+            encoded = encode_event(self.redactor.event(clean_event(event)))
         except Exception:  # noqa: BLE001 - a field of a wrong type, which the encoder refuses
             self._buffer.count_dropped(kind)
             return False
         return self.put(encoded, kind)
 
     def put(self, encoded: bytes, kind: str) -> bool:
-        """`emit` for an event that is encoded and clean already; *kind* is what a drop is counted as."""
+        """`emit` for an event that is encoded, clean and redacted; *kind* is what a drop is counted as."""
         if this_thread.is_sending:
             return False
         if not self._threads:
             self._start()
         return self._buffer.put(encoded, kind)
 
+    def start(self) -> None:
+        """Start the threads before the first event comes, so that what a spool holds is delivered meanwhile."""
+        if not self._threads:
+            self._start()
+
     def count_dropped(self, kind: str) -> None:
         """Count an event that could not even be built."""
         self._buffer.count_dropped(kind)
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Send what is buffered now without waiting for company; False where Redis did not take it all in time."""
+        """Send what is buffered now without waiting for company; False where nobody took it all in time."""
         return self._buffer.flush(timeout_seconds)
 
     def close(self, timeout_seconds: float | None = None) -> bool:
@@ -92,15 +114,21 @@ class Producer:
         _open_producers.discard(self)
         timeout = self.settings.close_timeout_seconds if timeout_seconds is None else timeout_seconds
         deadline = time.monotonic() + timeout
+        self._tell(is_last=True)
         self._buffer.close()
-        self._drain(timeout * (1 - _FAREWELL_SHARE))
+        self._drain(timeout * (1 - _FAREWELL_SHARE - (0.0 if self._spool is None else _SPOOLING_SHARE)))
+        self._spool_rest()
         given_up = self._buffer.abandon()
         self._stopping.set()
         self._buffer.wake_all(len(self._threads))
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        if self._spool is not None:
+            self._spool.close(max(0.0, deadline - time.monotonic()))
         if given_up:
-            self._notice.say_now(f"{given_up} events were given up after {timeout} s: Redis did not confirm them")
+            self._notice.say_now(
+                f"{given_up} events were given up after {timeout} s: Redis did not confirm them{self._spool_trouble}"
+            )
         return not given_up
 
     @property
@@ -121,6 +149,8 @@ class Producer:
             buffered_bytes=counters.buffered_bytes,
             dropped_events=counters.dropped_events,
             dropped_by_kind=counters.dropped_by_kind,
+            spooled_events=counters.spooled_events,
+            spool_bytes=0 if self._spool is None else self._spool.held_bytes(),
         )
 
     def _begin(self) -> None:
@@ -130,6 +160,11 @@ class Producer:
             self.settings.buffer_max_bytes,
             min(MAX_FRAME_BYTES, self.settings.queue_max_bytes) - FRAME_OVERHEAD_BYTES,
         )
+        if self._spool is not None:
+            self._spool.close_in_child()
+        self._spool = self._new_spool()
+        self._spool_trouble = ""
+        self._path = RedisPath()
         self._notice = StderrNotice()
         self._stopping = threading.Event()
         self._starting = threading.Lock()
@@ -154,13 +189,41 @@ class Producer:
             self._starting.release()
 
     def _sender(self, report: Callable[[EventQueue], None] | None = None) -> FrameSender:
-        return FrameSender(self.settings, self._buffer, self._stopping, self._notice, report)
+        share = SenderShare(self.settings, self._buffer, self._path, self._spool, self._notice, self._stopping)
+        return FrameSender(share, self._tell, report)
 
     def _drain(self, timeout_seconds: float) -> None:
         if self._threads:
             self._buffer.flush(timeout_seconds)
         elif not self._buffer.is_empty:
             self._sender().drain(timeout_seconds)
+
+    def _new_spool(self) -> Spool | None:
+        folder = self.settings.spool_folder
+        return None if folder is None else Spool(Path(folder), self.settings.spool_max_bytes)
+
+    def _spool_rest(self) -> None:
+        """Write into the spool what is still buffered; what is on its way to Redis may then arrive twice."""
+        if self._spool is None:
+            return
+        try:
+            for batch in self._buffer.take_all():
+                self._spool.append(*frame_of(batch))
+                self._buffer.settle(batch, is_spooled=True)
+        except SpoolError as exc:
+            self._spool_trouble = f", and {exc}"
+
+    def _tell(self, *, is_last: bool = False) -> None:
+        """Log what went wrong here: events that were dropped, and what was damaged in the spool."""
+        self._buffer.tell_drops(self._encoded_drops, is_last=is_last)
+        if self._spool is not None and (cut_bytes := self._spool.take_cut_bytes()):
+            event = spool_cut_event(cut_bytes, self.settings.service_name, socket.gethostname())
+            self._notice.say(event.message)
+            self._buffer.put(encode_event(event), event.level)
+
+    def _encoded_drops(self, dropped: DroppedEvents) -> bytes:
+        event = dropped.event(self.settings.service_name, socket.gethostname())
+        return encode_event(self.redactor.event(event))
 
     def _say_report(self, queue: EventQueue) -> None:
         report = self.report()

@@ -1,10 +1,12 @@
 """A producer whose Redis is away, slow, full, or loses its answers."""
 
+import json
 import logging
 import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
@@ -12,8 +14,10 @@ import pytest
 
 from log_events import frame_sender
 from log_events.event_queue import Acknowledgement, EventQueue
+from log_events.kinds import KindCounts
 from log_events.log_handler import LogHandler
 from log_events.producer import Producer
+from log_events.system_log import SystemLogEvent
 from log_events.wire import decode_frame
 from servers.ports import free_port
 from servers.valkey import RedisServer
@@ -75,8 +79,38 @@ def test_what_was_kept_arrives_after_others_were_dropped(own_server, new_produce
 
     assert producer.flush(20)
     assert 0 < taken < 1000
-    assert len({event.id for event in events_in(own_server.url)}) == taken
+    assert len({event.id for event in events_in(own_server.url) if event.component != "log_events"}) == taken
     assert producer.emit(system_event())
+
+
+def test_one_event_tells_how_many_were_dropped_of_which_level_why_and_when(own_server, tmp_path, new_producer):
+    producer = new_producer(own_server.url, buffer_max_bytes=10_000, service_name="shop")
+    producer.emit(system_event())
+    assert producer.flush(5)
+    own_server.kill()
+    dropped = Counter({"INFO": 0, "ERROR": 0})
+    for number in range(1000):
+        level = "ERROR" if number % 4 == 0 else "INFO"
+        dropped[level] += not producer.emit(system_event(level=level))
+    wait_until(lambda: bool(producer._buffer.trouble))
+    dropped["DEBUG"] += not producer.emit(system_event(level="DEBUG", message="x" * 10_000))
+
+    with RedisServer.start(tmp_path, port=own_server.port) as server:
+        assert producer.flush(20)
+        wait_until(lambda: bool(told(server.url)))
+        producer.close()
+        (event,) = told(server.url)
+    details = json.loads(event.extra_data)
+    assert (event.level, event.service, details["event"]) == ("WARNING", "shop", "events_dropped")
+    assert details["dropped"] == dict(dropped)
+    assert sum(details["reasons"].values()) == dropped.total()
+    assert "Redis does not take log events (ConnectionError)" in event.message
+    assert details["from"] < details["to"] < event.created_at.isoformat()
+
+
+def told(url: str) -> list[SystemLogEvent]:
+    """The events in which producers speak of themselves."""
+    return [event for event in events_in(url) if event.component == "log_events"]
 
 
 def test_emitting_takes_no_longer_while_redis_hangs(own_server, new_producer):
@@ -135,7 +169,7 @@ def _drained(queue: EventQueue, producer: Producer) -> list[int]:
     while not producer.flush(0.05) or queue.client.xlen(queue.keys.stream):
         for entry_id, entry in queue.client.xrange(queue.keys.stream, count=5):
             numbers += [int(event.message.split()[0]) for event in decode_frame(entry[b"z"])]
-            queue.acknowledge([Acknowledgement(entry_id, int(entry[b"n"]), len(entry[b"z"]))])
+            queue.acknowledge([Acknowledgement(entry_id, len(entry[b"z"]), KindCounts(int(entry[b"n"])))])
     return numbers
 
 

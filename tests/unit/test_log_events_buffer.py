@@ -73,7 +73,7 @@ def test_a_refused_batch_makes_room_and_counts_as_dropped():
     buffer = EventBuffer(max_bytes=1000)
     event = SystemLogEvent(uuid7(), datetime.now(UTC), "ERROR", "c", "m")
     buffer.put(encode_event(event), "ERROR")
-    buffer.refuse(buffer.take())
+    buffer.refuse(buffer.take(), "too large")
 
     counters = buffer.counters()
     assert (counters.dropped_by_kind, counters.buffered_events, counters.buffered_bytes) == ({"ERROR": 1}, 0, 0)
