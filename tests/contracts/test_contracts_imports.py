@@ -15,6 +15,7 @@ CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["im
 CONTRACTS = [contract["name"] for contract in CONFIGURATION["contracts"]]
 
 LAYERS = "Imports point downwards"
+AUTHORING = "Only the command line and the tests reach migrator.authoring"
 SERVERS = "Only migrator.authoring and migrator.pytest_plugin may start servers"
 WORKER = "The worker never reaches the main database"
 LOG_EVENTS = "log_events needs the standard library, the Redis client and the codec only"
@@ -29,6 +30,7 @@ PLANTED = [
     pytest.param("worker", "import headhunter.planted_target", {LAYERS}, id="worker reaches headhunter"),
     pytest.param("logs_db", "import servers.planted_target", {SERVERS}, id="logs_db starts servers"),
     pytest.param("migrator", "import servers.planted_target", {SERVERS}, id="migrator starts servers"),
+    pytest.param("worker", "import migrator.authoring.chain", {AUTHORING}, id="worker reaches migrator.authoring"),
     pytest.param("worker", "import main_db.planted_target", {WORKER}, id="worker reaches main_db"),
     pytest.param("log_events", "import sqlalchemy", {LOG_EVENTS}, id="log_events takes up SQLAlchemy"),
     pytest.param("log_events", "import pydantic", {LOG_EVENTS}, id="log_events takes up pydantic"),
