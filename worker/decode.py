@@ -8,6 +8,7 @@ from typing import Any
 
 from log_events.kinds import Kind
 from log_events.llm_log import LlmLogEvent
+from log_events.redaction import redacted_fields
 from log_events.system_log import SystemLogEvent
 from log_events.wire import WIRE_VERSION, EventError, FrameError, LogEvent, decode_frame, split_frame
 from logs_db.dead_letters import DeadLetterRow
@@ -194,7 +195,8 @@ def _pushed_fields(raw: bytes) -> tuple[Any, dict[str, Any]]:
     fields = parse_json(raw)
     if not isinstance(fields, dict):
         raise RejectedError(Reason.NOT_AN_OBJECT, f"a JSON {type(fields).__name__}")
-    return fields.get("type"), fields
+    # Producers of ours redact before they send; whoever pushes to the list may not know of secrets.
+    return fields.get("type"), redacted_fields(fields)
 
 
 def dead_letter(entry: Entry, index: int | None, raw: bytes, rejection: RejectedError) -> DeadLetterRow:

@@ -14,6 +14,7 @@ import typer
 from api.ledger_balance import read_balance
 from headhunter.output import print_table
 from log_events.event_queue import EventQueue
+from log_events.redaction import redacted
 from log_events.redis_client import redis_client
 from logs_db import dead_letters
 from logs_db.dead_letters import DeadLetterSummary, StoredDeadLetter
@@ -65,7 +66,7 @@ def list_letters(
 
 @letters.command("show")
 def show_letter(letter_id: Annotated[UUID, typer.Argument(metavar="ID")], as_json: AsJson = False) -> None:
-    """Show one dead letter with the bytes that came in, unprintable ones escaped."""
+    """Show one dead letter with the bytes that came in, secrets taken out, unprintable bytes escaped."""
     with _connected() as connection:
         letter = dead_letters.read_one(connection, letter_id)
     if letter is None:
@@ -89,8 +90,8 @@ def _shown(letter: StoredDeadLetter) -> dict[str, Any]:
 
 
 def escaped(raw: bytes) -> str:
-    """*raw* as text that no terminal takes for a command: whatever is not printable ASCII stands as its code."""
-    return raw.decode("latin-1").encode("unicode_escape").decode("ascii")
+    """*raw* without secrets, as text that no terminal takes for a command: what is not printable stands as its code."""
+    return redacted(raw.decode("latin-1")).encode("unicode_escape").decode("ascii")
 
 
 def _queue() -> EventQueue:

@@ -129,6 +129,15 @@ def test_an_unknown_field_is_kept_in_extra_data():
     assert json.loads(event.extra_data) == {"pod": "a-1", "kept": True}
 
 
+def test_a_secret_in_a_pushed_event_is_taken_out():
+    event = only_pushed(
+        SYSTEM | {"message": "login with password=hunter2hunter2", "extra_data": {"api_key": "abc123xyz"}}
+    )
+
+    assert "hunter2hunter2" not in event.message
+    assert "abc123xyz" not in event.extra_data
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [

@@ -1,0 +1,84 @@
+"""``headhunter logs``: what an operator asks of the logs database by hand."""
+
+import json
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+import redis
+from typer.testing import CliRunner
+
+from headhunter.commands.logs import app
+from log_events.event_queue import EventQueue
+from logs_db.dead_letters import DeadLetterRow, upsert
+
+RAW = b"password=hunter2hunter2 \x1b[31m \xff"
+
+
+@pytest.fixture
+def run(logs_database_url, redis_url, monkeypatch):
+    monkeypatch.setenv("LOGS_DATABASE_URL", logs_database_url)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    return lambda *arguments: CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture
+def letter(logs_connection):
+    row = DeadLetterRow(
+        id=uuid4(),
+        created_at=datetime.now(UTC),
+        reason="not_json",
+        detail="ValueError",
+        event_type=None,
+        source="list",
+        entry_id="1-0",
+        entry_index=0,
+        size_bytes=len(RAW),
+        sha256=bytes(32),
+        raw=RAW,
+        raw_is_complete=True,
+    )
+    with logs_connection.cursor() as cursor:
+        upsert(cursor, [row])
+    return row
+
+
+def test_dead_letters_are_listed_and_counted(run, letter):
+    shown = json.loads(run("dead-letters", "list", "--json").stdout)
+
+    assert [one["id"] for one in shown["letters"]] == [str(letter.id)]
+    assert [(count["reason"], count["rows"]) for count in shown["counts"]] == [("not_json", 1)]
+    assert "not_json" in run("dead-letters", "list").stdout
+
+
+def test_a_dead_letter_is_shown_without_its_secrets_and_with_hostile_bytes_escaped(run, letter):
+    shown = run("dead-letters", "show", str(letter.id)).stdout
+
+    assert "hunter2" not in shown
+    assert "\x1b" not in shown
+    assert "\\x1b[31m" in shown.replace("\n", "")
+
+
+def test_a_dead_letter_that_is_not_there_is_a_finding(run):
+    assert run("dead-letters", "show", str(uuid4())).exit_code == 1
+
+
+def test_the_ledger_exits_with_1_where_something_is_missing(run, redis_url):
+    assert json.loads(run("ledger", "--json").stdout)["imbalance"] == 0
+    with redis.Redis.from_url(redis_url) as client:
+        queue = EventQueue(client)
+        entry = queue.admit(b"frame", 3)
+        client.xdel(queue.keys.stream, entry)
+
+    result = run("ledger", "--json")
+
+    assert (result.exit_code, json.loads(result.stdout)["imbalance"]) == (1, 3)
+
+
+def test_a_missing_or_wrong_url_is_wrong_usage_and_never_shown(run, monkeypatch):
+    monkeypatch.setenv("LOGS_DATABASE_URL", "mysql://u:s3cret-word@h/d")
+    wrong = run("dead-letters", "list")
+    monkeypatch.delenv("LOGS_DATABASE_URL")
+
+    assert (wrong.exit_code, run("dead-letters", "list").exit_code) == (2, 2)
+    assert "s3cret-word" not in wrong.output
