@@ -108,36 +108,40 @@ class MigrationChecks:
     ) -> None:
         """By the catalog, so that a revision that commits on its own way is seen too."""
         __tracebackhide__ = True
-        _refuse(self._whole_walk(alembic_runner, alembic_engine, migration_server).traces)
+        walk = self._walk(alembic_runner, alembic_engine, migration_server)
+        _refuse(walk.traces or _not_to_be_judged(walk))
 
     def test_no_row_is_lost(
         self, alembic_runner: Runner, alembic_engine: Engine, migration_server: DatabaseServer
     ) -> None:
         """Neither on the way up nor, of tables that were there before, on the way down."""
         __tracebackhide__ = True
-        _refuse(self._whole_walk(alembic_runner, alembic_engine, migration_server).lost_rows)
+        walk = self._walk(alembic_runner, alembic_engine, migration_server)
+        _refuse(walk.lost_rows or _not_to_be_judged(walk))
 
     def test_older_code_works_on_the_newer_schema(
         self, alembic_runner: Runner, alembic_engine: Engine, migration_server: DatabaseServer
     ) -> None:
         """What `compatible_with` promises holds for the reads and writes of each code it speaks of."""
         __tracebackhide__ = True
-        _refuse(self._whole_walk(alembic_runner, alembic_engine, migration_server).broken_promises)
+        walk = self._walk(alembic_runner, alembic_engine, migration_server)
+        _refuse(walk.broken_promises or _not_to_be_judged(walk))
 
     def test_the_stored_fingerprints_are_what_the_revisions_make(
         self, alembic_runner: Runner, alembic_engine: Engine, migration_server: DatabaseServer
     ) -> None:
         """One file a revision, none too many."""
         __tracebackhide__ = True
-        walk = self._whole_walk(alembic_runner, alembic_engine, migration_server)
-        _refuse(self._stale_fingerprints(walk.fingerprints))
+        walk = self._walk(alembic_runner, alembic_engine, migration_server)
+        _refuse(_not_to_be_judged(walk) or self._stale_fingerprints(walk.fingerprints))
 
     def test_the_models_are_what_the_head_is(
         self, alembic_runner: Runner, alembic_engine: Engine, migration_server: DatabaseServer
     ) -> None:
         """By the catalog of a database that the models made, and by Alembic's own comparison."""
         __tracebackhide__ = True
-        walk = self._whole_walk(alembic_runner, alembic_engine, migration_server)
+        walk = self._walk(alembic_runner, alembic_engine, migration_server)
+        _refuse(_not_to_be_judged(walk))
         described = self._described(migration_server)
         head = walk.fingerprints[next(reversed(walk.fingerprints))]
         found = [line for line in differences(described, head) if not self._is_beyond_models(line)]
@@ -151,12 +155,6 @@ class MigrationChecks:
         if key not in self._walks:
             self._walks[key] = walk_history(runner, engine, read_chain(self.environment))
         return self._walks[key]
-
-    def _whole_walk(self, runner: Runner, engine: Engine, server: DatabaseServer) -> Walk:
-        __tracebackhide__ = True
-        walk = self._walk(runner, engine, server)
-        _refuse(f"This cannot be judged before the chain runs. {sentence}" for sentence in walk.broken)
-        return walk
 
     def _described(self, server: DatabaseServer) -> Fingerprint:
         name = f"models_{secrets.token_hex(4)}"
@@ -187,6 +185,10 @@ class MigrationChecks:
             if stored != fingerprint:
                 lines = "; ".join(differences(stored, fingerprint)[:_SHOWN])
                 yield f"The stored fingerprint of revision {revision} is not what the revision makes: {lines}. {cure}"
+
+
+def _not_to_be_judged(walk: Walk) -> list[str]:
+    return [f"This cannot be judged before the chain runs. {sentence}" for sentence in walk.broken]
 
 
 def _refuse(sentences: Iterable[str]) -> None:

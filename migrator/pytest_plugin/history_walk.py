@@ -42,10 +42,10 @@ class Runner(Protocol):
 
     command_executor: Any
 
-    def migrate_up_to(self, revision: str, *, return_current: bool) -> object:
+    def migrate_up_to(self, revision: str, *, current: str, return_current: bool) -> object:
         """Run the revisions up to *revision*."""
 
-    def migrate_down_to(self, revision: str, *, return_current: bool) -> object:
+    def migrate_down_to(self, revision: str, *, current: str, return_current: bool) -> object:
         """Undo the revisions down to *revision*."""
 
 
@@ -118,22 +118,23 @@ def walk_history(runner: Runner, engine: Engine, chain: Chain) -> Walk:
     database = _Database(engine, chain.environment)
     deeds: dict[str, list[Deed]] = {}
     for file in chain.revisions:
-        before, (counts, deeds[file.down_revision or "base"]) = database.traces(), database.prepare()
-        if not _run(walk, f"upgrade() of {file.revision}", runner.migrate_up_to, file.revision):
+        below = file.down_revision or "base"
+        before, (counts, deeds[below]) = database.traces(), database.prepare()
+        if not _run(walk, f"upgrade() of {file.revision}", runner.migrate_up_to, below, file.revision):
             return walk
         made = database.traces()
         walk.fingerprints[file.revision] = database.fingerprint()
         walk.lost_rows += _lost(f"upgrade() of {file.revision}", counts, database.counts())
         walk.broken_promises += _broken_promises(database, chain, file, deeds)
         counts |= {name: rows for name, rows in database.counts().items() if name in counts}
-        if not _run(walk, f"downgrade() of {file.revision}", runner.migrate_down_to, file.down_revision or "base"):
+        if not _run(walk, f"downgrade() of {file.revision}", runner.migrate_down_to, file.revision, below):
             return walk
         walk.traces += [
             f"downgrade() of {file.revision} does not undo its upgrade(): {line}. Undo that too."
             for line in differences(before, database.traces())
         ]
         walk.lost_rows += _lost(f"downgrade() of {file.revision}", counts, database.counts())
-        if not _run(walk, f"The second upgrade() of {file.revision}", runner.migrate_up_to, file.revision):
+        if not _run(walk, f"The second upgrade() of {file.revision}", runner.migrate_up_to, below, file.revision):
             return walk
         walk.traces += [
             f"The second upgrade() of {file.revision} makes something else: {line}. Let downgrade() restore what "
@@ -144,9 +145,9 @@ def walk_history(runner: Runner, engine: Engine, chain: Chain) -> Walk:
     return walk
 
 
-def _run(walk: Walk, what: str, migrate: Any, revision: str) -> bool:
+def _run(walk: Walk, what: str, migrate: Any, current: str, target: str) -> bool:
     try:
-        migrate(revision, return_current=False)
+        migrate(target, current=current, return_current=False)
     except Exception as error:  # noqa: BLE001 - a revision is code of others; what it raises is told
         walk.broken.append(f"{what} failed on a database with rows: {sentence(error)}. Correct the revision.")
         return False
