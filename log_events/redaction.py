@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from log_events.llm_log import LlmLogEvent
-from log_events.secret_shapes import DOTTED_BEGINNINGS, KEY_BEGINNINGS, KEYS, REDACTED, RULES
+from log_events.secret_shapes import DOTTED_BEGINNINGS, KEY_BEGINNINGS, KEYS, NAMED, NAMES, REDACTED, RULES
 from log_events.wire import LogEvent
 
 PROMPT_COLUMNS = ("prompt", "response")
@@ -201,7 +201,28 @@ def _without_secrets(text: str, lowered: str) -> str:
     for needles, pattern, replacement in RULES:
         if any(needle in lowered for needle in needles):
             plain = pattern.sub(replacement, plain)
-    return plain
+    return _without_named_secrets(plain)
+
+
+def _without_named_secrets(text: str) -> str:
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a letter whose small form is two characters
+        lowered = "".join(letter.lower() if letter.isascii() else letter for letter in text)
+    pieces: list[str] = []
+    done = 0
+    for name in NAMES.finditer(lowered):
+        if name.start() >= done and (found := _named_secret(text, name.start())) is not None:
+            match, replacement = found
+            pieces += (text[done : match.start()], match.expand(replacement))
+            done = match.end()
+    return "".join((*pieces, text[done:])) if pieces else text
+
+
+def _named_secret(text: str, at: int) -> tuple[re.Match[str], str] | None:
+    for pattern, replacement in NAMED:
+        if (match := pattern.match(text, at)) is not None:
+            return match, replacement
+    return None
 
 
 def _own_replacement(match: re.Match[str]) -> str:

@@ -97,32 +97,6 @@ RULES = (
     _rule(
         "eyj", r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_\-]{8,65536}+\.[A-Za-z0-9_\-]{4,1048576}+(?:\.[A-Za-z0-9_\-]*+){0,3}"
     ),
-    # Names and values: quoted, then bare.
-    _rule(
-        "pass pwd secret token key credential sess srf",
-        rf"(?P<name>(?i:{_LOGIN_WORDS}|{_KEY_WORDS})){_IS}(?:{_QUOTED})",
-        rf"\g<name>\g<is>\g<open>\g<open2>\g<open3>{REDACTED}",
-    ),
-    _rule(
-        "pass pwd",
-        rf"(?P<name>(?i:{_LOGIN_WORDS})){_IS}{_IDLE}{_BARE}{{1,4096}}",
-        rf"\g<name>\g<is>{REDACTED}",
-    ),
-    _rule(
-        "pass",
-        rf"(?P<name>(?<![A-Za-z])(?i:pass)=)(?!=){_IDLE}(?![0-9.]{{1,16}}(?:[^\w]|$)){_BARE}{{1,4096}}",
-        rf"\g<name>{REDACTED}",
-    ),
-    _rule(
-        "secret token key credential sess srf",
-        rf"(?P<name>(?i:{_KEY_WORDS}))(?P<is>=(?!=)){_IDLE}(?![0-9]{{1,6}}(?:[^\w]|$)){_BARE}{{3,65536}}",
-        rf"\g<name>\g<is>{REDACTED}",
-    ),
-    _rule(
-        "secret token key credential sess srf cookie",
-        rf"(?P<name>(?i:{_KEY_WORDS}|cookie)){_IS}{_IDLE}{_MIXED}{_BARE}{{8,65536}}",
-        rf"\g<name>\g<is>{REDACTED}",
-    ),
     _rule(
         "--",
         rf"(?P<name>--(?:[a-z0-9]{{1,32}}-){{0,4}}(?i:{_LOGIN_WORDS}|token|secret|api-?key|access-?key|secret-?key)\s{{1,4}})"
@@ -141,6 +115,32 @@ RULES = (
         rf"\g<front>{REDACTED}",
     ),
 )
+
+NAMES = re.compile(
+    rf"(?:passwords?|passwd|passphrase|passwort|pwd|pass|cookie|{_KEY_WORDS})\\{{0,4}}[\"']?\s{{0,4}}[:=]"
+)
+"""Where in a lower-cased text the name of a secret is tied to a value: fast, because it is case-sensitive."""
+
+NAMED = (
+    (
+        re.compile(rf"(?P<name>(?i:{_LOGIN_WORDS}|{_KEY_WORDS})){_IS}(?:{_QUOTED})"),
+        rf"\g<name>\g<is>\g<open>\g<open2>\g<open3>{REDACTED}",
+    ),
+    (re.compile(rf"(?P<name>(?i:{_LOGIN_WORDS})){_IS}{_IDLE}{_BARE}{{1,4096}}"), rf"\g<name>\g<is>{REDACTED}"),
+    (
+        re.compile(rf"(?P<name>(?<![A-Za-z])(?i:pass)=)(?!=){_IDLE}(?![0-9.]{{1,16}}(?:[^\w]|$)){_BARE}{{1,4096}}"),
+        rf"\g<name>{REDACTED}",
+    ),
+    (
+        re.compile(rf"(?P<name>(?i:{_KEY_WORDS}))(?P<is>=(?!=)){_IDLE}(?![0-9]{{1,6}}(?:[^\w]|$)){_BARE}{{3,65536}}"),
+        rf"\g<name>\g<is>{REDACTED}",
+    ),
+    (
+        re.compile(rf"(?P<name>(?i:{_KEY_WORDS}|cookie)){_IS}{_IDLE}{_MIXED}{_BARE}{{8,65536}}"),
+        rf"\g<name>\g<is>{REDACTED}",
+    ),
+)
+"""Names and their values, quoted and bare, with what replaces them; each is tried where `NAMES` found one."""
 
 _KEYS = {
     "sk-": r"sk-(?:(?:ant|proj|or|svcacct|admin|live|test)-[A-Za-z0-9_\-]{16,512}|[A-Za-z0-9]{20,512})",

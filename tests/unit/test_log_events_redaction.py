@@ -366,11 +366,11 @@ def test_loose_fields_are_redacted_without_touching_what_was_given():
     ],
 )
 def test_no_text_makes_it_slow(unit):
-    text = "password=x authorization: cookie: bearer basic eyj --token ://@ " + unit * (100_000 // len(unit))
+    text = "password=x authorization: cookie: bearer basic eyj --token ://@ " + unit * (30_000 // len(unit))
     started = time.perf_counter()
     redacted(text)
 
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 1
 
 
 def test_what_cannot_be_encoded_or_parsed_harms_nothing():
