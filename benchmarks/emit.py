@@ -26,6 +26,7 @@ from log_events.event_queue import EventQueue
 from log_events.log_handler import LogHandler
 from log_events.producer import Producer
 from log_events.producer_settings import ProducerSettings
+from log_events.redaction import AnyEvent, Redactor
 from log_events.wire import MAX_FRAME_BYTES
 from servers.ports import free_port
 from servers.valkey import RedisServer
@@ -42,10 +43,13 @@ Handlers = dict[str, Callable[[], logging.Handler]]
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, RedisServer.start(Path(folder), durable=False) as server:
         _fill_queue(server.url)
-        rows = {(name, way): _Row() for way in ("loop", "paced") for name in _handlers(server)}
+        rows = {(name, way): _Row() for way in ("loop", "paced") for name in _handlers(server, folder)}
         for _ in range(ROUNDS):
             for (name, way), row in rows.items():
-                with _logger(_handlers(server)[name]()) as logger:
+                with (
+                    tempfile.TemporaryDirectory(dir=folder) as spool,
+                    _logger(_handlers(server, spool)[name]()) as logger,
+                ):
                     row.add(_seconds_each(logger, EVENTS, 0) if way == "loop" else _paced(logger))
     print(f"{'handler':34} {'way':6} {'p50':>8} {'p99':>8} {'p99.9':>8}   us, median of {ROUNDS} rounds")
     for (name, way), row in rows.items():
@@ -59,15 +63,21 @@ def _fill_queue(url: str) -> None:
         EventQueue(client).admit(b"x" * MAX_FRAME_BYTES, 1)
 
 
-def _handlers(server: RedisServer) -> Handlers:
+def _handlers(server: RedisServer, spool: str) -> Handlers:
     away = f"redis://127.0.0.1:{free_port()}/0"
     return {
         "no handler": logging.NullHandler,
         "QueueHandler": _queue_handler,
         "LogHandler": lambda: _log_handler(ProducerSettings(redis_url=server.url)),
+        "LogHandler, no redaction": lambda: _log_handler(ProducerSettings(redis_url=server.url), _Unredacted()),
         "LogHandler, Redis away": lambda: _log_handler(ProducerSettings(redis_url=away)),
         "LogHandler, queue full": lambda: _log_handler(
             ProducerSettings(redis_url=server.url, queue_max_bytes=MAX_FRAME_BYTES)
+        ),
+        "LogHandler, spool": lambda: _log_handler(ProducerSettings(redis_url=server.url, spool_folder=spool)),
+        "LogHandler, spool, Redis away": lambda: _log_handler(ProducerSettings(redis_url=away, spool_folder=spool)),
+        "LogHandler, spool, queue full": lambda: _log_handler(
+            ProducerSettings(redis_url=server.url, queue_max_bytes=MAX_FRAME_BYTES, spool_folder=spool)
         ),
     }
 
@@ -95,8 +105,15 @@ def _queue_handler() -> logging.Handler:
     return handler
 
 
-def _log_handler(settings: ProducerSettings) -> logging.Handler:
-    producer = Producer(settings)
+class _Unredacted(Redactor):
+    """Leaves events as they are, to show what looking for secrets costs."""
+
+    def event(self, event: AnyEvent) -> AnyEvent:
+        return event
+
+
+def _log_handler(settings: ProducerSettings, redactor: Redactor | None = None) -> logging.Handler:
+    producer = Producer(settings, redactor)
     handler = LogHandler(producer=producer)
 
     def close() -> None:

@@ -37,7 +37,7 @@ _NUMBERS_TOO = re.compile(r"(?:password|passwd|passphrase|passwort|pwd|secret|ap
 _NOT_IN_KEYS = re.compile(r"[^a-z0-9]")
 _KEPT_KEYS = 4096
 
-T = TypeVar("T", bound=LogEvent)
+AnyEvent = TypeVar("AnyEvent", bound=LogEvent)
 
 
 class Redactor:
@@ -114,7 +114,7 @@ class Redactor:
             plain["extra_data"] = self.value(extra)
         return plain
 
-    def event(self, event: T) -> T:
+    def event(self, event: AnyEvent) -> AnyEvent:
         """*event* without the secrets in its texts and its extra data; *event* itself where it has none."""
         changed = {}
         for name in self.columns if isinstance(event, LlmLogEvent) else REDACTED_COLUMNS[:3]:
