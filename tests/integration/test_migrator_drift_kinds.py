@@ -1,5 +1,6 @@
 """Drift of a live database: each kind that people have met is found, and a clean database raises no alarm."""
 
+import secrets
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -21,9 +22,9 @@ def drifting(tmp_path_factory: pytest.TempPathFactory, server_rack: ServerRack) 
     """An environment whose fingerprints come from one PostgreSQL, to be compared with all of them."""
     small = small_environment(tmp_path_factory.mktemp("drift")).add("r1", f'op.execute("""{SCHEMA}""")')
     server = server_rack.postgres(postgres_names()[0])
-    url = server.create_database("drift_fingerprints")
-    write_fingerprints(small.environment, url)
-    server.drop_database("drift_fingerprints")
+    name = f"drift_{secrets.token_hex(4)}"
+    write_fingerprints(small.environment, server.create_database(name))
+    server.drop_database(name)
     return small
 
 

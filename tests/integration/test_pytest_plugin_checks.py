@@ -2,12 +2,15 @@
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -198,54 +201,52 @@ def sound_environment(folder: Path, name: str) -> SmallEnvironment:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory, server_rack: ServerRack) -> dict[tuple[str, str], str | None]:
-    """The message of each check on each environment; None: it passed. All run in one process of pytest."""
+    """The message of each check that was run; None: it passed. All run in one process of pytest."""
     folder = tmp_path_factory.mktemp("plugin")
     server = server_rack.postgres(postgres_names()[0])
-    urls = {name: server.create_database(f"plugin_{name}") for name in ("chain", "models", "fingerprints")}
+    names = {use: f"{use}_{secrets.token_hex(4)}" for use in ("chain", "models", "fingerprints")}
+    urls = {use: server.create_database(name) for use, name in names.items()}
     sound = sound_environment(folder, "sound")
     write_fingerprints(sound.environment, urls["fingerprints"])
     seal(sound.environment, read_chain(sound.environment).revisions)
-    body = "".join(f"    {line}\n" for line in MODELS.strip().splitlines())
-    source = HEADER.format(models=body)
-    for plant in (plant_nothing, *FAULTS):
-        small = SmallEnvironment(
-            sound.environment.__class__(plant.__name__, folder / plant.__name__, "small_version", ("SMALL_URL",))
-        )
-        shutil.copytree(sound.folder, small.folder)
-        edit_env = (small.folder / "env.py").read_text().replace("'sound'", repr(plant.__name__))
-        (small.folder / "env.py").write_text(edit_env)
-        plant(small)
-        source += CLASS.format(name=class_name(plant), folder=plant.__name__, path=str(small.folder), more="")
-    planted = 'metadata.tables["items"].append_column(Column("planted", Integer))'
-    source += CLASS.format(name="Models", folder="sound", path=str(sound.folder), more=planted)
     (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "test_environments.py").write_text(source)
+    (folder / "test_environments.py").write_text(planted_classes(sound))
+    run_chosen_checks(folder, urls)
+    for name in names.values():
+        server.drop_database(name)
+    return read_outcomes(folder / "out.xml")
+
+
+def planted_classes(sound: SmallEnvironment) -> str:
+    """Make an environment for each fault beside the sound one; return the module that has them checked."""
+    source = HEADER.format(models=indent(MODELS, "    "))
+    for plant in (plant_nothing, *FAULTS):
+        name = plant.__name__
+        small = SmallEnvironment(replace(sound.environment, name=name, folder=sound.folder.with_name(name)))
+        shutil.copytree(sound.folder, small.folder)
+        env = small.folder / "env.py"
+        env.write_text(env.read_text().replace("'sound'", repr(name)))
+        plant(small)
+        source += CLASS.format(name=class_name(plant), folder=name, path=str(small.folder), more="")
+    planted = 'metadata.tables["items"].append_column(Column("planted", Integer))'
+    return source + CLASS.format(name="Models", folder="sound", path=str(sound.folder), more=planted)
+
+
+def run_chosen_checks(folder: Path, urls: dict[str, str]) -> None:
+    """Run all checks on the sound environment, and on each other one that which its fault has to turn red."""
     chosen = [f"TestNothing::{check}" for check in CHECKS.values()]
     chosen += [f"Test{class_name(plant)}::{CHECKS[check]}" for plant, (check, _) in FAULTS.items()]
     chosen.append(f"TestModels::{CHECKS['models']}")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "--rootdir", folder, "--junitxml=out.xml"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:randomly",
-            "--rootdir",
-            folder,
-            "--junitxml=out.xml",
-            "test_environments.py",
-        ],
+        [*command, *(f"test_environments.py::{name}" for name in chosen)],
         cwd=folder,
         env=os.environ | {"CHAIN_URL": urls["chain"], "MODELS_URL": urls["models"], "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    for name in urls:
-        server.drop_database(f"plugin_{name}")
     assert done.returncode == 1, done.stdout + done.stderr
-    return read_outcomes(folder / "out.xml")
 
 
 def read_outcomes(path: Path) -> dict[tuple[str, str], str | None]:
