@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager, nullcontext
 from logging.config import fileConfig
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 
-from migrator.bookkeeping import SCHEMA
+from migrator.bookkeeping import SCHEMA, record_failure
 from migrator.budgets import Budgets
 from migrator.connections import migration_engine
 from migrator.errors import MigratorError, PermanentError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alembic.config import Config
-    from sqlalchemy import MetaData
+    from sqlalchemy import MetaData, Pool
 
     from migrator.environment import Environment
     from migrator.lock import LockProof
@@ -89,7 +90,9 @@ def _run_offline(environment: Environment, target_metadata: MetaData) -> None:
 
 def _run_online(environment: Environment, target_metadata: MetaData, config: Config) -> None:
     budgets: Budgets = config.attributes.get("budgets") or Budgets()
-    guard = RevisionGuard(environment, budgets, config.attributes.get("progress") or Progress())
+    given: Progress | None = config.attributes.get("progress")
+    progress = given or Progress()
+    guard = RevisionGuard(environment, budgets, progress)
     with _connection(environment, config, budgets) as connection:
         if connection.in_transaction():
             logger.warning(
@@ -108,7 +111,8 @@ def _run_online(environment: Environment, target_metadata: MetaData, config: Con
             autogenerate_plugins=[*_COMPARISONS, PLUGIN],
         )
         with (
-            _lock(environment, config, connection.engine, budgets) as proof,
+            _failure_recorded(environment, connection.engine, progress) if given is None else nullcontext(),
+            _lock(environment, config, connection.engine, budgets, progress) as proof,
             guard.watching(context.get_context(), proof),
             context.begin_transaction(),
         ):
@@ -163,14 +167,32 @@ def _url(environment: Environment, config: Config) -> str:
 
 
 @contextmanager
-def _lock(environment: Environment, config: Config, engine: Engine, budgets: Budgets) -> Iterator[LockProof | None]:
-    """Hold the lock on a connection of its own, made like the given engine's, unless the caller holds it."""
-    pool = engine.pool.recreate()
-    pooled = pool.connect()
+def _failure_recorded(environment: Environment, engine: Engine, progress: Progress) -> Iterator[None]:
+    """Add what fails to the history; whoever hands a Progress over tries again himself, and records it himself."""
     try:
-        connection = pooled.driver_connection
-        if not isinstance(connection, psycopg.Connection):
-            raise PermanentError(f"Migrations need psycopg 3, but the engine given uses {type(connection).__module__}.")
+        yield
+    except BaseException as error:
+        pool = engine.pool.recreate()
+        record_failure(lambda: _driver_connection(pool), environment, progress, error)
+        raise
+
+
+def _driver_connection(pool: Pool) -> psycopg.Connection:
+    """Return a connection made as the pool makes its own, out of the pool."""
+    pooled = pool.connect()
+    connection = pooled.driver_connection
+    pooled.detach()
+    if not isinstance(connection, psycopg.Connection):
+        raise PermanentError(f"Migrations need psycopg 3, but the engine given uses {type(connection).__module__}.")
+    return connection
+
+
+@contextmanager
+def _lock(
+    environment: Environment, config: Config, engine: Engine, budgets: Budgets, progress: Progress
+) -> Iterator[LockProof | None]:
+    """Hold the lock on a connection of its own, made like the given engine's, unless the caller holds it."""
+    with closing(_driver_connection(engine.pool.recreate())) as connection:
         _refuse_foreign(environment, connection)
         given: LockProof | None = config.attributes.get("migration_lock")
         if given is not None and given.key != lock_key(environment.version_table):
@@ -179,11 +201,10 @@ def _lock(environment: Environment, config: Config, engine: Engine, budgets: Bud
             yield given
         else:
             with MigrationLock(connection, environment) as lock:
+                asked = time.monotonic()
                 lock.take(budgets.peer_seconds, report=_tell_waiting if _is_command(config) else None)
+                progress.lock_waited_seconds = time.monotonic() - asked
                 yield lock.proof
-    finally:
-        pooled.close()
-        pool.dispose()
 
 
 def _refuse_foreign(environment: Environment, connection: psycopg.Connection) -> None:
