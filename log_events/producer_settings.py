@@ -49,6 +49,10 @@ class ProducerSettings:
     buffer_max_bytes: int = DEFAULT_BUFFER_BYTES
     service_name: str | None = None
     spool_folder: str | None = None
+    """
+    None unless it is set: only who runs a program knows which disk outlives its container, has room and is private;
+    a folder chosen for him would promise what it may not hold.
+    """
     spool_max_bytes: int = DEFAULT_SPOOL_BYTES
     redact_pattern: str | None = field(default=None, repr=False)
     redact_keys: str | None = None

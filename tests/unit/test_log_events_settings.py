@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from log_events.event_queue import DEFAULT_MAX_BYTES
-from log_events.producer_settings import FIELDS, ProducerSettings
+from log_events.producer_settings import FIELDS, ProducerSettings, redactor_of
 from log_events.redis_client import redis_client
 
 SECRET = "tr0ub4dor"
@@ -29,12 +29,33 @@ def test_each_variable_reaches_its_attribute():
             "LOGS_QUEUE_MAX_BYTES": "1000",
             "LOG_BUFFER_MAX_BYTES": "2000",
             "LOG_SERVICE_NAME": "shop",
+            "LOG_SPOOL_FOLDER": "/var/spool/shop",
+            "LOG_SPOOL_MAX_BYTES": "3000",
+            "LOG_REDACT_PATTERN": r"EMP-\d+",
+            "LOG_REDACT_KEYS": "badge, pin",
+            "LOG_REDACT_PROMPTS": "False",
         }
     )
 
     assert settings == ProducerSettings(
-        redis_url=URL, thread_pool_size=4, queue_max_bytes=1000, buffer_max_bytes=2000, service_name="shop"
+        redis_url=URL,
+        thread_pool_size=4,
+        queue_max_bytes=1000,
+        buffer_max_bytes=2000,
+        service_name="shop",
+        spool_folder="/var/spool/shop",
+        spool_max_bytes=3000,
+        redact_pattern=r"EMP-\d+",
+        redact_keys="badge, pin",
+        redact_prompts=False,
     )
+
+
+def test_settings_make_a_redactor_of_their_pattern_and_keys():
+    redactor = redactor_of(ProducerSettings(redis_url=URL, redact_pattern=r"EMP-\d+", redact_keys="badge, pin"))
+
+    assert redactor.text("EMP-12 came") == "[redacted] came"
+    assert redactor.json('{"badge": "x", "PIN": 5}') == '{"badge":"[redacted]","PIN":"[redacted]"}'
 
 
 def test_an_empty_variable_is_unset():
@@ -55,6 +76,10 @@ def test_all_faults_are_told_together_and_no_secret_with_them():
         "LOGS_QUEUE_MAX_BYTES": "0",
         "LOG_BUFFER_MAX_BYTES": "-1",
         "LOG_SERVICE_NAME": "a\nb",
+        "LOG_SPOOL_FOLDER": "here",
+        "LOG_SPOOL_MAX_BYTES": "much",
+        "LOG_REDACT_PATTERN": "(",
+        "LOG_REDACT_PROMPTS": "maybe",
     }
     with pytest.raises(ValueError, match="settings of the log producer") as caught:
         ProducerSettings.from_environment(environment)
