@@ -17,7 +17,7 @@ from tests.fixtures.api import HEALTH, Stores
 from tests.fixtures.logs import wait_until
 
 ALL = [check.name for check in all_checks()]
-OF_REDIS = {"queue", "workers", "recent_writes", "producers"}
+OF_REDIS = {"queue", "workers", "recent_writes", "ledger", "producers"}
 CALLS = 4
 
 

@@ -146,7 +146,7 @@ def test_a_lost_group_is_made_again_and_what_was_pending_is_not_doubled(
 
 def test_a_worker_on_a_database_ahead_of_it_and_incompatible_stops(logs_database_url, redis_url, queue, start_worker):
     worker = start_worker(LOGS_DATABASE_URL=logs_database_url, REDIS_URL=redis_url)
-    wait_until(queue.heartbeats)
+    wait_until(lambda: any(seen.report.state == "running" for seen in queue.heartbeats()))
     with psycopg.connect(logs_database_url) as connection:
         connection.execute("UPDATE logs_alembic_version SET version_num = 'ffffffffffff'")
         connection.execute("UPDATE migrator.compatibility_floor SET floor = 'ffffffffffff'")
