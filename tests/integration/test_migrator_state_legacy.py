@@ -187,9 +187,10 @@ def test_what_no_revision_makes_is_refused_nothing_is_run_and_the_sql_shown_repa
     assert any(LOSES_DATA in statement for statement in refused.value.repair) == legacy.loses_data
     for statement in refused.value.repair:
         run(legacy_url, statement.removeprefix(LOSES_DATA))
-    assert statements_logged(any_postgres) > logged or not hasattr(any_postgres, "folder")
     assert equals_base(legacy_url)
     assert rows(legacy_url, "SELECT message FROM system_logs") == [("kept",)]
+    run(legacy_url, "CREATE TABLE is_logged ()")
+    assert statements_logged(any_postgres) > logged or not hasattr(any_postgres, "folder")
 
 
 def equals_base(url: str) -> bool:
