@@ -260,3 +260,39 @@ def test_a_damaged_segment_is_told_and_does_not_stop_the_others(spooling, away, 
 
     assert by_component["c"] == "kept"
     assert "bytes of the log spool were damaged" in by_component["log_events"]
+
+
+def test_a_child_that_outlives_its_killed_parent_does_not_keep_the_parents_events(
+    spooling, away, tmp_path, spool_folder
+):
+    program = (
+        PROGRAM
+        + """
+import signal, time
+producer = Producer(ProducerSettings(redis_url=os.environ["REDIS_URL"], spool_folder=sys.argv[1]))
+logger.addHandler(LogHandler(producer=producer))
+logger.info("parent")
+assert producer.flush(5)
+pid = os.fork()
+if pid == 0:
+    os.close(1)
+    time.sleep(60)
+    os._exit(0)
+print(pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    )
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program, spool_folder],
+        env={"PATH": os.environ["PATH"], "REDIS_URL": away},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        child = int(parent.stdout.readline())
+    try:
+        with started_at(away, tmp_path):
+            spooling(away).start()
+            wait_until(lambda: not segments(spool_folder))
+            assert messages_in(away) == Counter(["parent"])
+    finally:
+        os.kill(child, signal.SIGKILL)
