@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime
 
-from logs_db.partitions import covered_until
-
 from api.health.dependencies import Dependencies
 from api.health.result import CheckResult, Finding, failure, warning
 from api.health.thresholds import PARTITIONS_FAIL_DAYS, PARTITIONS_WARN_DAYS
+from logs_db.partitions import covered_until
 
 _CURE = "see the workers, which make them every hour, or run `headhunter db maintain logs`"
 _DAY_SECONDS = 86_400
