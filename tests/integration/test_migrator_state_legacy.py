@@ -129,14 +129,19 @@ REFUSED = {
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adoption, "SETTLE_SECONDS", 0.01)
+    # That a database is looked at again is the subject of other tests.
+    monkeypatch.setattr(adoption, "_LOOKS", 1)
 
 
 @pytest.fixture
 def legacy_url(any_database_url: str) -> str:
-    run(any_database_url, LEGACY)
-    run(any_database_url, ROW)
-    return any_database_url
+    return as_legacy(any_database_url)
+
+
+def as_legacy(url: str) -> str:
+    run(url, LEGACY)
+    run(url, ROW)
+    return url
 
 
 def run(url: str, statements: str) -> None:
@@ -200,7 +205,6 @@ def equals_base(url: str) -> bool:
 
 
 TAKEN_OVER = {
-    "exact": "SELECT 1",
     "rows in the future": "INSERT INTO system_logs (created_at, level, component, message) "
     "VALUES ('2199-01-01', 'INFO', 'c', 'm'), ('infinity', 'INFO', 'c', 'm')",
     "empty version table": "CREATE TABLE logs_alembic_version (version_num varchar(32) PRIMARY KEY)",
@@ -210,8 +214,13 @@ TAKEN_OVER = {
 }
 
 
+def test_the_exact_legacy_schema_is_taken_over_on_each_version(legacy_url: str) -> None:
+    assert upgrade_to_head(ENVIRONMENT, legacy_url).adopted_at == BASE
+
+
 @pytest.mark.parametrize("name", TAKEN_OVER)
-def test_what_a_revision_makes_is_taken_over_and_keeps_its_rows(legacy_url: str, name: str) -> None:
+def test_what_a_revision_makes_is_taken_over_and_keeps_its_rows(database_url: str, name: str) -> None:
+    legacy_url = as_legacy(database_url)
     run(legacy_url, TAKEN_OVER[name])
     [(count,)] = rows(legacy_url, "SELECT count(*) FROM system_logs")
 
@@ -224,7 +233,8 @@ def test_what_a_revision_makes_is_taken_over_and_keeps_its_rows(legacy_url: str,
     assert (kept, misdated) == (1, count - 1)
 
 
-def test_one_of_two_tables_already_converted_is_taken_over_at_that_revision(legacy_url: str) -> None:
+def test_one_of_two_tables_already_converted_is_taken_over_at_that_revision(database_url: str) -> None:
+    legacy_url = as_legacy(database_url)
     run(legacy_url, VERSIONED)
     command.upgrade(alembic_config(ENVIRONMENT, url=legacy_url), "11f34367fb12")
     run(legacy_url, "DROP TABLE logs_alembic_version; DROP SCHEMA migrator CASCADE")
@@ -243,21 +253,19 @@ def test_a_foreign_version_table_is_refused_though_it_is_empty(legacy_url: str) 
 
 
 @pytest.mark.parametrize(("floor", "is_refused"), [(BASE, False), ("ffffffffffff", True)])
-def test_a_database_ahead_is_run_on_or_refused_by_its_floor(
-    any_database_url: str, floor: str, is_refused: bool
-) -> None:
-    upgrade_to_head(ENVIRONMENT, any_database_url)
+def test_a_database_ahead_is_run_on_or_refused_by_its_floor(database_url: str, floor: str, is_refused: bool) -> None:
+    upgrade_to_head(ENVIRONMENT, database_url)
     run(
-        any_database_url,
+        database_url,
         "UPDATE logs_alembic_version SET version_num = 'ffffffffffff'; "
         f"UPDATE migrator.compatibility_floor SET floor = '{floor}'",
     )
 
     if is_refused:
         with pytest.raises(PermanentError, match=r"needs code of revision ffffffffffff or later"):
-            upgrade_to_head(ENVIRONMENT, any_database_url)
+            upgrade_to_head(ENVIRONMENT, database_url)
     else:
-        assert not upgrade_to_head(ENVIRONMENT, any_database_url).changed
+        assert not upgrade_to_head(ENVIRONMENT, database_url).changed
 
 
 @pytest.fixture

@@ -30,17 +30,17 @@ def small(tmp_path: Path) -> SmallEnvironment:
 
 
 def test_many_at_once_through_the_pooler_run_each_transactional_revision_once(
-    small: SmallEnvironment, tmp_path: Path, any_database_url: str
+    small: SmallEnvironment, tmp_path: Path, database_url: str
 ) -> None:
     with ExitStack() as stack:
-        pooled = stack.enter_context(pgbouncer(tmp_path / "pooler", any_database_url))
+        pooled = stack.enter_context(pgbouncer(tmp_path / "pooler", database_url))
         processes = [stack.enter_context(starting_process(small.environment)) for _ in range(PROCESSES)]
         for process in processes:
             process.tell(pooled)
 
         assert [process.answer().get("revision") for process in processes] == ["r2"] * PROCESSES
         assert read_state(small.environment, pooled).state is State.AT_HEAD
-    assert rows(any_database_url, "SELECT to_revision, outcome FROM migrator.history ORDER BY id") == [
+    assert rows(database_url, "SELECT to_revision, outcome FROM migrator.history ORDER BY id") == [
         ("r1", "done"),
         ("r2", "done"),
     ]
