@@ -185,7 +185,7 @@ def await_step(small: SmallEnvironment, url: str) -> DatabaseState:
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         found = read_state(small.environment, url)
-        if found.migration is not None and found.migration.step is not None:
+        if found.migration is not None and "waiting" in str(found.migration.step):
             return found
     raise AssertionError(found)
 
