@@ -90,7 +90,8 @@ def _create_index(index: Index, table: Table) -> str:
 
 def _create_constraint(constraint: PrimaryKeyConstraint | UniqueConstraint, name: str, table: Table) -> str:
     if _is_partitioned(table):
-        return _rendered(AddConstraint(constraint))
+        # Isolated, it would take the constraint out of the model's own CREATE TABLE for the rest of the process.
+        return _rendered(AddConstraint(constraint, isolate_from_table=False))
     columns = ", ".join(_quoted(column.name) for column in constraint.columns)
     kind = "PRIMARY KEY" if isinstance(constraint, PrimaryKeyConstraint) else "UNIQUE"
     return (
