@@ -33,6 +33,7 @@ WAIT_SECONDS = 120.0
 POINTS = [(0, delay) for delay in (0.0, 0.3, 0.6, 0.9)] + [
     (step, delay) for step in range(1, 9) for delay in (0.0, 0.03)
 ]
+LOCKED = "locked"
 ROOT = Path(__file__).parents[1]
 LEGACY = ROOT / "tests" / "legacy"
 
@@ -44,8 +45,11 @@ from logs_db.environment import ENVIRONMENT
 from migrator import ops, upgrade, start_up
 class Steps(logging.Handler):
     def emit(self, record):
-        if getattr(record, "event", "") == "conversion_step_done":
+        event = getattr(record, "event", "")
+        if event == "conversion_step_done":
             print(record.step, flush=True)
+        if event == "table_locked":
+            print("locked", record.locked_ms, flush=True)
 logging.getLogger("migrator").addHandler(Steps())
 logging.getLogger("migrator").setLevel(logging.INFO)
 print("begun", flush=True)
@@ -105,6 +109,11 @@ def main() -> None:
             with _copy(server) as url:
                 whole = _run(url)
                 print("uninterrupted  ", whole, *whole.errors[:3], flush=True)
+            with _copy(server) as url:
+                print(
+                    f"no conversion   longest INSERT {_control(url, whole.seconds + 2):6.1f} ms, the same load",
+                    flush=True,
+                )
             for steps, seconds in POINTS[:KILLS]:
                 with _copy(server) as url:
                     outcome = _run(url, kill_at=(steps, seconds))
@@ -142,7 +151,7 @@ def _run(url: str, *, kill_at: tuple[int, float] | None = None) -> Outcome:
     time.sleep(1)
     found = "" if kill_at is None else _killed(url, *kill_at)
     process, begun = _start_upgrade(url)
-    process.communicate(timeout=WAIT_SECONDS)
+    said, _ = process.communicate(timeout=WAIT_SECONDS)
     seconds = time.monotonic() - begun
     time.sleep(1)
     seen = [_stop_client(client) for client in clients]
@@ -154,18 +163,24 @@ def _run(url: str, *, kill_at: tuple[int, float] | None = None) -> Outcome:
         errors=[error for each in seen for error in each["errors"]],
         longest_ms=max(each["longest_ms"] for each in seen),
         lost=before + accepted - _value(url, COUNT),
-        found=found,
+        found=found or f"locked for {', '.join(line.split()[1] for line in said.splitlines() if LOCKED in line)} ms",
         is_at_head=process.returncode == 0
         and _value(url, "SELECT version_num FROM logs_alembic_version") == ENVIRONMENT.head,
     )
 
 
+def _control(url: str, seconds: float) -> float:
+    """Return the longest INSERT of as many clients in as many *seconds*, with nobody else at the database: in ms."""
+    clients = [_start_client(url, f"client {number}") for number in range(CLIENTS)]
+    time.sleep(seconds)
+    return float(max(_stop_client(client)["longest_ms"] for client in clients))
+
+
 def _killed(url: str, steps: int, delay_seconds: float) -> str:
     """Kill a conversion after that many *steps* and seconds, and tell what it left."""
     process, _ = _start_upgrade(url)
-    for _ in range(steps):
-        if process.stdout is not None:
-            process.stdout.readline()
+    while steps and process.stdout is not None and (line := process.stdout.readline()):
+        steps -= LOCKED not in line
     time.sleep(delay_seconds)
     process.kill()
     process.communicate()
