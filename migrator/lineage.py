@@ -7,6 +7,7 @@ Alembic runs every file to learn the order, which takes longer than all that a l
 from __future__ import annotations
 
 import ast
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,10 @@ def read_lineage(environment: Environment) -> Lineage:
     return Lineage(tuple(line), _floors(line, declared))
 
 
+_parsing = threading.Lock()
+"""Two threads in ast.parse at once may end in a SystemError, seen once on 3.11.7. Source: CPython issue 106905."""
+
+
 def _floors(line: list[str], declared: dict[str, str]) -> dict[str, str]:
     """What one revision broke stays broken, whatever a later one says about itself."""
     floors: dict[str, str] = {}
@@ -81,7 +86,8 @@ def _floors(line: list[str], declared: dict[str, str]) -> dict[str, str]:
 
 def _constants(path: Path) -> dict[str, str]:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        with _parsing:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
         raise EnvironmentFilesError(f"{path} cannot be read: {error}.") from error
     found: dict[str, str] = {}
