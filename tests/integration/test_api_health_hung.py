@@ -180,7 +180,7 @@ def test_a_server_that_falls_silent_after_the_login_leaves_no_check_hanging(stor
 
     assert proxy.swallowed > 0
     assert during["logs_database"] == "fail"
-    wait_until(lambda: statuses(ask(client)) == before, seconds=3)
+    wait_until(lambda: statuses(ask(client)) == before, seconds=15)
     proxy.close()
 
 

@@ -12,6 +12,16 @@ from servers.postgres import PostgresServer
 from tests.fixtures.stacks import RunningStack, processes_of, wait_until
 
 
+DISTINCT = "SELECT DISTINCT component, service FROM system_logs"
+LOGGERS = {
+    ("postgresql.client backend", "postgresql"),
+    ("sqlalchemy.engine.Engine", "headhunter demo"),
+    ("alembic.runtime.migration", "headhunter worker"),
+    ("sqlalchemy.engine.Engine", "headhunter db"),
+    ("uvicorn.error", "headhunter api"),
+}
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """A demo that has run: its stack, its exit code, and by component and service what became system logs."""
@@ -22,7 +32,8 @@ def demo(tmp_path_factory):
         calls = connection.execute(
             "SELECT prompt_tokens, completion_tokens, provider, status FROM llm_logs ORDER BY created_at LIMIT 2"
         ).fetchall()
-        distinct = connection.execute("SELECT DISTINCT component, service FROM system_logs").fetchall()
+        wait_until(lambda: LOGGERS <= set(connection.execute(DISTINCT)), 30)
+        distinct = connection.execute(DISTINCT).fetchall()
     return stack, stack.stop(), calls, distinct
 
 
@@ -46,16 +57,7 @@ def test_recorded_calls_become_llm_logs(demo):
     assert demo[2] == [(4808, 10, "azure", "success"), (3180, 8, "azure", "success")]
 
 
-@pytest.mark.parametrize(
-    ("component", "service"),
-    [
-        ("postgresql.client backend", "postgresql"),
-        ("sqlalchemy.engine.Engine", "headhunter demo"),
-        ("alembic.runtime.migration", "headhunter worker"),
-        ("sqlalchemy.engine.Engine", "headhunter db"),
-        ("uvicorn.error", "headhunter api"),
-    ],
-)
+@pytest.mark.parametrize(("component", "service"), sorted(LOGGERS))
 def test_what_the_programs_log_becomes_system_logs(demo, component, service):
     assert (component, service) in demo[3]
 
