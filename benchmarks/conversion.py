@@ -163,7 +163,8 @@ def _run(url: str, *, kill_at: tuple[int, float] | None = None) -> Outcome:
         errors=[error for each in seen for error in each["errors"]],
         longest_ms=max(each["longest_ms"] for each in seen),
         lost=before + accepted - _value(url, COUNT),
-        found=found or f"locked for {', '.join(line.split()[1] for line in said.splitlines() if LOCKED in line)} ms",
+        found=found
+        or f"locked for at most {', '.join(line.split()[1] for line in said.splitlines() if LOCKED in line)} ms",
         is_at_head=process.returncode == 0
         and _value(url, "SELECT version_num FROM logs_alembic_version") == ENVIRONMENT.head,
     )

@@ -85,7 +85,7 @@ def exclusively(
     connection: psycopg.Connection[Any], table: Relation, *, prepare: Callable[[], None] | None = None
 ) -> Iterator[None]:
     """
-    Hold AccessExclusive on *table* in a transaction of its own, and log for how long everybody was locked out.
+    Hold AccessExclusive on *table* in a transaction of its own, and log for how long at most others were locked out.
 
     What *prepare* does belongs to the transaction but comes before the lock.  `psycopg.Rollback` raised inside undoes
     everything and goes no further.
@@ -104,6 +104,7 @@ def exclusively(
         extra={
             "event": "table_locked",
             "table": str(table),
+            # Until COMMIT was answered; the lock itself is gone a little earlier.
             "locked_ms": round((time.monotonic() - begun) * 1000, 1),
         },
     )
