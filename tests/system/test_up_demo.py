@@ -11,7 +11,6 @@ from servers.ports import free_port
 from servers.postgres import PostgresServer
 from tests.fixtures.stacks import RunningStack, processes_of, wait_until
 
-
 DISTINCT = "SELECT DISTINCT component, service FROM system_logs"
 LOGGERS = {
     ("postgresql.client backend", "postgresql"),
@@ -32,7 +31,7 @@ def demo(tmp_path_factory):
         calls = connection.execute(
             "SELECT prompt_tokens, completion_tokens, provider, status FROM llm_logs ORDER BY created_at LIMIT 2"
         ).fetchall()
-        wait_until(lambda: LOGGERS <= set(connection.execute(DISTINCT)), 30)
+        wait_until(lambda: set(connection.execute(DISTINCT)) >= LOGGERS, 30)
         distinct = connection.execute(DISTINCT).fetchall()
     return stack, stack.stop(), calls, distinct
 
