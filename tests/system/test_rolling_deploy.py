@@ -145,9 +145,9 @@ def test_a_release_that_shuts_older_code_out_waits_for_its_workers_to_end(deploy
     wait_until(lambda: deployment.running(old))
 
     refused = deployment.start(newer, LOGS_MIGRATION_PEER_SECONDS="0.3")
-    new = deployment.start(newer)
     assert refused.wait(20) == 75
     assert f"programs of revision {ENVIRONMENT.head} still run" in refused.log.read_text()
+    new = deployment.start(newer)
     wait_until(lambda: "older_code_awaited" in new.log.read_text())
     deployment.deliver()
     assert deployment.revision() == ENVIRONMENT.head, "nothing is run while the older worker is at work"
