@@ -7,7 +7,7 @@ from api.health.result import CheckResult, Finding, failure, warning
 from api.health.thresholds import PARTITIONS_FAIL_DAYS, PARTITIONS_WARN_DAYS
 from logs_db.partitions import covered_until
 
-_CURE = "see the workers, which make them every hour, or run `headhunter db maintain logs`"
+_CURE = "see the workers, which make them every minute, or run `headhunter db maintain logs`"
 _DAY_SECONDS = 86_400
 
 
