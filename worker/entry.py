@@ -11,6 +11,13 @@ EVENT_NAMESPACE = UUID("0195f3a2-6c1e-7d54-9b1e-2f6a7c3d8e90")
 """Namespace of the ids that are derived, of events without one and of dead letters."""
 
 
+MOST_DIGITS = 7
+"""Of a count of events in one entry."""
+
+MOST_GENERATION = 32
+"""Characters that a generation has, as the ledger's column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the stream."""
@@ -35,16 +42,18 @@ class Entry:
     def counts(self) -> KindCounts:
         """How many events of each kind the scripts counted for it."""
         events, llm_logs, others = (self._number(name) for name in (b"n", b"l", b"o"))
-        return KindCounts(events - llm_logs - others, llm_logs, others)
+        return KindCounts(max(events - llm_logs - others, 0), llm_logs, others)
 
     def _number(self, name: bytes) -> int:
+        """A number that a script wrote; 0 where somebody else wrote what no script does."""
         count = self.fields.get(name, b"0")
-        return int(count) if count.isdigit() else 0
+        return int(count) if count.isdigit() and len(count) <= MOST_DIGITS else 0
 
     @property
     def generation(self) -> str:
         """Which of the streams that there ever were it came from."""
-        return self.fields.get(b"g", b"").decode(errors="replace")
+        name = self.fields.get(b"g", b"").decode(errors="replace")
+        return name if name.isalnum() and len(name) <= MOST_GENERATION else ""
 
     @property
     def frame(self) -> bytes | None:

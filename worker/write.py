@@ -88,8 +88,13 @@ class Writer:
         """Write one entry, and make dead letters of the rows that PostgreSQL refuses."""
         while True:
             try:
-                return write_checked(self._connected(), rows, dead, by_halves=True)
+                written = write_checked(self._connected(), rows, dead, by_halves=True)
+                self._patience.over()
+                return written
             except psycopg.Error as exc:
+                if is_data_error(exc):
+                    # No row is at fault any more: trying for ever would help nobody and hide it.
+                    raise
                 self._recover(exc, rows)
 
     def _connected(self) -> psycopg.Connection[Any]:

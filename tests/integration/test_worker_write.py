@@ -244,3 +244,23 @@ def test_a_database_that_is_away_is_waited_for_until_the_worker_is_stopped(stop)
     thread.join(5)
 
     assert outcome == ["stopped"]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {b"n": b"1", b"l": b"5"},
+        {b"n": b"9" * 12},
+        {b"n": b"9" * 5000},
+        {b"g": b"x" * 100},
+        {b"g": b"a\x00b"},
+    ],
+    ids=["more LLM logs than events", "a count beyond int4", "a count of 5,000 digits", "a long generation", "NUL"],
+)
+def test_an_entry_that_no_script_made_becomes_a_dead_letter_and_stops_nobody(writer, logs_connection, hostile):
+    foreign = Entry(b"1790000000000-7", {b"v": b"1", b"n": b"1", b"z": b"garbage"} | hostile)
+
+    written = writer.write([foreign, entry(system_event())])
+
+    assert written.rows == 1
+    assert letters(logs_connection) == {"damaged_frame": 1}
