@@ -70,7 +70,7 @@ def read_lineage(environment: Environment) -> Lineage:
 
 
 _parsing = threading.Lock()
-"""Two threads in ast.parse at once may end in a SystemError, seen once on 3.11.7. Source: CPython issue 106905."""
+"""Two threads in ast.parse at once may end in a SystemError; seen once, on Python 3.11.7."""
 
 
 def _floors(line: list[str], declared: dict[str, str]) -> dict[str, str]:
