@@ -5,7 +5,8 @@ It runs with an empty search_path, so that PostgreSQL itself qualifies all names
 privileges (roles differ between installations), what belongs to an extension, partitions and their indexes (they come
 and go with time, and their parent's properties bind them; what is wrong with one is named: it is less durable than its
 parent, half detached, or has an INVALID index), NOT NULL as a constraint (catalogued from 18 on only; the column says
-it), sizes, tablespaces and statistics.
+it), the `pg_attver` that PostgreSQL itself counts up among a column's options (minor releases of November 2026 on; its
+own pg_dump leaves it out too), sizes, tablespaces and statistics.
 """
 
 from typing import Final, LiteralString
@@ -72,7 +73,8 @@ SELECT 'column', format('%%s.%%I', t.name, a.attname), jsonb_build_object(
     'storage', CASE WHEN a.attstorage <> y.typstorage THEN a.attstorage END,
     'compression', nullif(a.attcompression::text, ''),
     'statistics target', nullif(coalesce(a.attstattarget::int, -1), -1),
-    'options', to_jsonb(a.attoptions),
+    'options', (SELECT jsonb_agg(o.setting ORDER BY o.setting) FROM unnest(a.attoptions) AS o(setting)
+                WHERE NOT starts_with(o.setting, 'pg_attver=')),
     'comment', col_description(t.oid, a.attnum))
 FROM columned t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type y ON y.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum

@@ -159,7 +159,7 @@ class StartUp:
             kind in {ErrorClass.LOST_RACE, ErrorClass.AHEAD} and moved
         )
         if not begins_again:
-            raise self._permanent(error, found) from error
+            raise self._permanent(error) from error
         if not moved and self._failures[key] >= self._budgets.connect_attempts:
             raise TemporaryError(
                 f"The {self._environment.name} database could not be brought to head: {sentence(error)}, "
@@ -177,7 +177,7 @@ class StartUp:
         if not moved:
             time.sleep(self._budgets.connect_delay_seconds)
 
-    def _permanent(self, error: Exception, found: Probe) -> PermanentError:
+    def _permanent(self, error: Exception) -> PermanentError:
         what = f"Revision {self._progress.revision}" if self._progress.revision else "Migrating"
         kept = (
             "It works outside a transaction, so part of it may be done"
@@ -185,7 +185,6 @@ class StartUp:
             else "It was rolled back"
         )
         at = self._probe().revision or "no revision"
-        del found
         return PermanentError(
             f"{what} of the {self._environment.name} database failed: {sentence(error)}. {kept}; the database stays "
             f"at {at}. Trying again will not help: correct the cause first."

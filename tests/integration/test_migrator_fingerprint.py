@@ -11,7 +11,7 @@ from migrator.environment import Environment
 from migrator.errors import EnvironmentFilesError, PermanentError
 from migrator.fingerprint import differences, read_fingerprint, rendered, stored_fingerprint, stored_fingerprints
 from migrator.fingerprint_files import computed_fingerprints, write_fingerprints
-from servers.postgres import all_binaries
+from servers.postgres import SUPERUSER, all_binaries
 from tests.fixtures.external import TestDatabaseServer
 from tests.fixtures.servers import ServerRack
 from tests.fixtures.small_environment import small_environment
@@ -219,6 +219,19 @@ def test_a_not_null_that_is_not_valid_counts_as_none(
             connection.execute("ALTER TABLE items ADD CONSTRAINT later NOT NULL id NOT VALID")
 
         assert read_fingerprint(connection, environment) == nullable
+
+
+def test_what_postgresql_itself_keeps_among_a_columns_options_is_no_difference(
+    environment: Environment, postgres: TestDatabaseServer, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE counted (id int); ALTER TABLE counted ALTER id SET (n_distinct = 5)")
+        before = read_fingerprint(connection, environment)
+        with psycopg.connect(postgres.url(connection.info.dbname, role=SUPERUSER)) as superuser:
+            superuser.execute("UPDATE pg_attribute SET attoptions = attoptions || '{pg_attver=7}' WHERE attname = 'id'")
+
+        assert before["column public.counted.id"]["options"] == ["n_distinct=5"]
+        assert read_fingerprint(connection, environment) == before
 
 
 def test_of_a_missing_table_its_columns_and_indexes_are_not_listed(environment: Environment, database_url: str) -> None:

@@ -1,7 +1,8 @@
 """What upgrade_to_head decides: who may run, who waits, what is tried again and what ends the start."""
 
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,6 +46,28 @@ def held_table(url: str, table: str) -> Iterator[psycopg.Connection]:
         connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         yield connection
         connection.rollback()
+
+
+class Caller(logging.Handler):
+    """Calls *action* whenever the migrator logs *event*, before the migrator goes on."""
+
+    def __init__(self, event: str, action: Callable[[], None]) -> None:
+        super().__init__()
+        self.event, self.action = event, action
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "event", "") == self.event:
+            self.action()
+
+
+@contextmanager
+def called_at(event: str, action: Callable[[], None]) -> Iterator[None]:
+    logger, caller = logging.getLogger("migrator"), Caller(event, action)
+    logger.addHandler(caller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(caller)
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -152,13 +175,10 @@ def test_a_revision_that_gets_no_lock_is_run_again_until_it_does(
 ) -> None:
     upgrade_to_head(small.environment, any_database_url)
     small.add("r2", "op.execute('CREATE TABLE before (id int)'); op.execute('ALTER TABLE items ADD COLUMN more int')")
-    with held_table(any_database_url, "items") as holder:
-        release = threading.Timer(0.5, holder.rollback)
-        release.start()
+    with held_table(any_database_url, "items") as holder, called_at("revision_delayed", holder.rollback):
         upgrade_to_head(small.environment, any_database_url, budgets=Budgets(lock_timeout_seconds=0.2))
-        release.join()
 
-    assert set(events(caplog)) == {"revision_delayed"}
+    assert events(caplog) == ["revision_delayed"]
     assert rows(any_database_url, "SELECT to_revision FROM migrator.history ORDER BY id") == [("r1",), ("r2",)]
 
 
