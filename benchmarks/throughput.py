@@ -1,135 +1,144 @@
 """
-Rows per second of one worker from a full queue, beside COPY of a prepared file into the same table.
+Rows per second of one worker and of two from a full queue, beside COPY of ready files and the ways of others.
 
-Servers, tables, indexes and durability are as `make up` has them. Quote the ratio: machines differ, and are noisy.
+Servers, tables, indexes, partitions, durability and ledger are as `make up` has them.  Worker and COPY alternate, and a
+round fails if rows differ from events; each figure is the median over the rounds.  A worker's time is from the moment
+it sees the full queue to its last acknowledgement.  HEADHUNTER_BENCH_EVENTS and HEADHUNTER_BENCH_ROUNDS set size and
+number.  Quote the ratios: machines differ, and are noisy.
 """
 
-import io
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from datetime import UTC, datetime
+from collections import defaultdict
 from pathlib import Path
 
 import psycopg
-import redis
+from msgspec.structs import astuple
 
-from log_events.event_queue import EventQueue
-from log_events.system_log import SystemLogEvent
-from log_events.uuid7 import uuid7
-from log_events.wire import encode_frame
+from benchmarks.ingest.copying import copy_seconds
+from benchmarks.ingest.events import ReadyFiles, make_events, make_frames
+from benchmarks.ingest.others import WAYS
+from benchmarks.ingest.workers import drain_full_queue
 from logs_db.environment import ENVIRONMENT
 from migrator.upgrade import upgrade_to_head
 from servers.postgres import PostgresServer
 from servers.valkey import RedisServer
+from worker.store import connect
+from worker.tables import COPY_NEW, SYSTEM_LOGS, copy_rows
 
-EVENTS = 200_000
-EVENTS_PER_FRAME = 200
-ROUNDS = 3
-COLUMNS = "id, created_at, level, component, message, request_id, extra_data"
+EVENTS = int(os.environ.get("HEADHUNTER_BENCH_EVENTS", "1000000"))
+ROUNDS = int(os.environ.get("HEADHUNTER_BENCH_ROUNDS", "5"))
+BOTH = (1, 2)
+
+Figures = dict[str, list[float]]
+"""What was measured, by name, a value a round."""
 
 
 def main() -> None:
-    """Measure in turns, and print each round and the median ratio."""
+    """Measure in turns, print one table and, last, one line of JSON."""
     with (
         tempfile.TemporaryDirectory() as folder,
         PostgresServer.start(Path(folder) / "postgres") as postgres,
         RedisServer.start(Path(folder) / "redis") as queue_server,
     ):
-        url = postgres.create_database("logs")
+        bench = Bench(postgres.create_database("logs"), queue_server.url)
+        for number in range(1, ROUNDS + 1):
+            bench.run_round(number)
+        bench.run_others()
+    medians = {name: statistics.median(values) for name, values in bench.figures.items()}
+    _print_table(medians)
+    print(json.dumps({name: round(value, 2) for name, value in (medians | _ratios(bench.figures)).items()}))
+
+
+class Bench:
+    """The events in every form that is measured, and what was measured so far."""
+
+    def __init__(self, url: str, redis_url: str) -> None:
+        self.url = url
+        self.redis_url = redis_url
+        self.figures: Figures = defaultdict(list)
         upgrade_to_head(ENVIRONMENT, url)
-        rounds = [(_copy_rate(url), _worker_rate(url, queue_server.url)) for _ in range(ROUNDS)]
-    for number, (copied, worked) in enumerate(rounds, 1):
-        print(
-            f"  round {number}: COPY {copied:9,.0f} rows/s, worker {worked:9,.0f} rows/s, ratio {worked / copied:.2f}"
+        self.events = list(make_events(EVENTS))
+        self.frames = make_frames(self.events)
+        with connect(url, application_name="benchmark") as connection, connection.cursor() as cursor:
+            copy_rows(cursor, COPY_NEW[SYSTEM_LOGS], SYSTEM_LOGS.types, map(astuple, self.events))
+        self.files = ReadyFiles.read(url, len(BOTH))
+        self.form, self.parts = self._faster_form()
+        size = sum(map(len, self.frames)) / EVENTS
+        print(f"{EVENTS:,} events, {size:.0f} bytes each on the wire; COPY is faster as {self.form}", flush=True)
+
+    def run_round(self, number: int) -> None:
+        """Measure COPY and workers, one and two of each, and check that every event became a row."""
+        for count in BOTH:
+            self._empty()
+            seconds = copy_seconds(self.url, self.parts, self.form, connections=count)
+            self._add(f"copy_{count}_rows_per_second", EVENTS / seconds)
+            self._check(EVENTS)
+            self._empty()
+            drained = drain_full_queue(self.url, self.redis_url, self.frames, EVENTS, workers=count)
+            self._check(EVENTS)
+            self._add(f"worker_{count}_rows_per_second", EVENTS / drained.seconds)
+            self._add(f"worker_{count}_cpu_seconds_per_million", drained.cpu_seconds / EVENTS * 1e6)
+            self._add(f"worker_{count}_peak_mib", drained.peak_mib)
+        print(f"  round {number}: " + ", ".join(f"{name} {values[-1]:,.0f}" for name, values in self.figures.items()))
+
+    def run_others(self) -> None:
+        """Measure how others do it, on fewer events where they are slow."""
+        for name, (way, enough) in WAYS.items():
+            events = self.events[:enough]
+            for _ in range(min(ROUNDS, 3)):
+                self._empty()
+                self._add(_as_key(name), way(self.url, self.redis_url, events))
+                self._check(len(events))
+
+    def _faster_form(self) -> tuple[str, list[bytes]]:
+        seconds = {}
+        for form, parts in (("TEXT", self.files.text), ("BINARY", self.files.binary)):
+            self._empty()
+            seconds[form] = copy_seconds(self.url, parts, form, connections=1), parts
+        form = min(seconds, key=lambda name: seconds[name][0])
+        return form, seconds[form][1]
+
+    def _add(self, name: str, value: float) -> None:
+        self.figures[name].append(value)
+
+    def _empty(self) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("TRUNCATE system_logs, ledger_entries")
+
+    def _check(self, events: int) -> None:
+        with psycopg.connect(self.url) as connection:
+            (rows,) = connection.execute("SELECT count(*) FROM system_logs").fetchone() or (0,)
+        if rows != events:
+            raise SystemExit(f"{rows} rows of {events} events: what was measured is worth nothing.")
+
+
+def _as_key(name: str) -> str:
+    return name.lower().replace(", ", "_").replace(" ", "_") + "_rows_per_second"
+
+
+def _ratios(figures: Figures) -> dict[str, float]:
+    """The median over the rounds of each round's own ratio, so that a slow minute hits both sides of it."""
+    return {
+        f"worker_{count}_of_copy_{count}": statistics.median(
+            worked / copied
+            for worked, copied in zip(
+                figures[f"worker_{count}_rows_per_second"], figures[f"copy_{count}_rows_per_second"], strict=True
+            )
         )
-    ratio = statistics.median(worked / copied for copied, worked in rounds)
-    print(
-        json.dumps(
-            {
-                "copy_1_rows_per_second": round(statistics.median(copied for copied, _ in rounds)),
-                "worker_1_rows_per_second": round(statistics.median(worked for _, worked in rounds)),
-                "worker_1_of_copy_1": round(ratio, 2),
-            }
-        )
-    )
+        for count in BOTH
+    }
 
 
-def _events() -> list[SystemLogEvent]:
-    return [
-        SystemLogEvent(
-            id=uuid7(),
-            created_at=datetime.now(UTC),
-            level="ERROR" if number % 50 == 0 else "INFO",
-            component=f"component.{number % 20}",
-            message=f"event {number} " + "x" * 250,
-            request_id=f"request-{number}",
-            extra_data=json.dumps({"attempt": number % 3, "queue": "default"}),
-        )
-        for number in range(EVENTS)
-    ]
+def _print_table(medians: dict[str, float]) -> None:
+    limit = medians["copy_1_rows_per_second"]
+    print(f"\n  {'way':44} {'rows/s':>10} {'of COPY':>8}")
+    for name, rate in sorted(medians.items(), key=lambda item: -item[1]):
+        if name.endswith("_rows_per_second"):
+            print(f"  {name.removesuffix('_rows_per_second'):44} {rate:10,.0f} {rate / limit:8.3f}")
 
 
-def _copy_rate(url: str) -> float:
-    """Rows per second of one COPY of a file that is ready, committed as one transaction."""
-    prepared = io.StringIO()
-    for event in _events():
-        row = (
-            event.id,
-            event.created_at,
-            event.level,
-            event.component,
-            event.message,
-            event.request_id,
-            event.extra_data,
-        )
-        prepared.write("\t".join(map(str, row)) + "\n")
-    data = prepared.getvalue().encode()
-    with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE system_logs")
-        connection.commit()
-        started = time.perf_counter()
-        with connection.cursor().copy(f"COPY system_logs ({COLUMNS}) FROM STDIN") as copy:
-            for offset in range(0, len(data), 1 << 18):
-                copy.write(data[offset : offset + (1 << 18)])
-        connection.commit()
-        return EVENTS / (time.perf_counter() - started)
-
-
-def _worker_rate(url: str, redis_url: str) -> float:
-    """Rows per second of a worker process, from its first commit's batch to the empty queue."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("TRUNCATE system_logs")
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushall()
-        queue = EventQueue(client)
-        events = _events()
-        for first in range(0, EVENTS, EVENTS_PER_FRAME):
-            queue.admit(encode_frame(events[first : first + EVENTS_PER_FRAME]), EVENTS_PER_FRAME)
-        seconds = _drain(queue, url, redis_url)
-    with psycopg.connect(url) as connection:
-        (rows,) = connection.execute("SELECT count(*) FROM system_logs").fetchone() or (0,)
-    assert rows == EVENTS, f"{rows} rows of {EVENTS} events"
-    return EVENTS / seconds
-
-
-def _drain(queue: EventQueue, url: str, redis_url: str) -> float:
-    """Seconds from the first entry in flight to the last acknowledgement."""
-    environment = os.environ | {"LOGS_DATABASE_URL": url, "REDIS_URL": redis_url}
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "headhunter", "worker"], env=environment, stderr=subprocess.DEVNULL
-    )
-    try:
-        while not queue.depth().in_flight_entries:
-            time.sleep(0.001)
-        started = time.perf_counter()
-        while queue.depth().events:
-            time.sleep(0.005)
-        return time.perf_counter() - started
-    finally:
-        worker.terminate()
-        worker.wait()
+if __name__ == "__main__":
+    main()
