@@ -8,7 +8,7 @@ import msgspec
 from log_events.columns import Count, JsonText, Text, Text16, Text20, Text32, Text50, Text100, Text255, Time
 
 
-class LlmLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=2):
+class LlmLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     """
     One call of a language model, its fields in the order of the table's columns.
 

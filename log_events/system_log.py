@@ -7,7 +7,7 @@ import msgspec
 from log_events.columns import JsonText, Level, Text, Text16, Text32, Text100, Text255, Time
 
 
-class SystemLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=1):
+class SystemLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     """
     One line of a program's log, its fields in the order of the table's columns.
 

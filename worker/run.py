@@ -13,6 +13,7 @@ from log_events.event_queue import EventQueue
 from logs_db.environment import ENVIRONMENT
 from migrator.errors import MigratorError
 from migrator.upgrade import upgrade_to_head
+from worker.collector import look_less_often
 from worker.crew import Crew
 from worker.heart import Heart
 from worker.peers import running_heads
@@ -68,6 +69,7 @@ def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
 def _work(settings: WorkerSettings, pulse: Pulse) -> int:
     stop = threading.Event()
     crew = Crew(settings, pulse, stop)
+    look_less_often()
     with _signals_set(stop):
         pulse.state = "running"
         started: dict[str, str | None] = {"event": "worker_started", "worker": pulse.name, "revision": pulse.revision}

@@ -1,5 +1,6 @@
 """Frames carry events unchanged, and show every damage."""
 
+import gc
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -74,6 +75,12 @@ EVENT = SystemLogEvent(
     component="app.component",
     message="a message",
 )
+
+
+def test_the_cycle_collector_need_not_look_through_events() -> None:
+    event = decode_event(encode_event(SystemLogEvent(uuid7(), datetime.now(UTC), "INFO", "c", "m")))
+
+    assert not gc.is_tracked(event)
 
 
 @given(st.lists(SYSTEM_LOGS | LLM_LOGS, max_size=8))
