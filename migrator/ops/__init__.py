@@ -2,22 +2,29 @@
 What a revision may use beyond Alembic's own operations; importing it makes them members of `alembic.op`.
 
 `op.create_index_concurrently` builds an index without stopping writers, `op.attach_as_partition` turns a plain table
-into a partitioned one while it is in use, `op.merge_partitions` is the way back.
+into a partitioned one while it is in use, `op.merge_partitions` is the way back.  `op.add_check` and `op.add_not_null`
+prove a table's rows while it is in use, `op.run_in_batches` changes them.
 """
 
 from alembic import op
 
 from migrator.consent import require_data_loss_consent
+from migrator.ops.batched_change import RunInBatchesOp
+from migrator.ops.check_constraint import AddCheckOp
 from migrator.ops.concurrent_index import CreateIndexConcurrentlyOp
+from migrator.ops.not_null import AddNotNullOp
 from migrator.ops.partition_attachment import AttachAsPartitionOp
 from migrator.ops.partition_merging import MergePartitionsOp
 from migrator.ops.partition_plan import HandedIndex
 
 __all__ = [
+    "AddCheckOp",
+    "AddNotNullOp",
     "AttachAsPartitionOp",
     "CreateIndexConcurrentlyOp",
     "HandedIndex",
     "MergePartitionsOp",
+    "RunInBatchesOp",
     "require_consent_to_lose",
 ]
 
