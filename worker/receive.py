@@ -49,32 +49,51 @@ class Receiver:
         self._consumer = consumer
         self._host = host
         self._count = FIRST_COUNT
+        self._is_answer_lost = False
+        """What Redis gave with an answer that never came is pending for this consumer, and in nobody's hands."""
 
     def receive(self, *, block: bool = True) -> list[Entry]:
         """
         New entries, at most so many as promise TARGET_BYTES; none after BLOCK_MS without any.
 
+        After an error first those that this consumer was given and never saw.  Call it with none of its entries in
+        hand.
+
         Raises:
             redis.RedisError: Redis is away, or the group is gone (NOGROUP).
         """
+        if self._is_answer_lost and (unseen := self._take(self._consumer, idle_ms=0)):
+            return unseen[0]
+        self._is_answer_lost = True
         streams: Any = {self._queue.keys.stream: ">"}
         answer: Any = self._queue.client.xreadgroup(
             GROUP, self._consumer, streams, count=self._count, block=BLOCK_MS if block else None
         )
+        self._is_answer_lost = False
         entries = [Entry(entry_id, fields) for _, messages in answer or () for entry_id, fields in messages]
         self._adapt(entries)
         return entries
 
     def claim(self) -> list[list[Entry]]:
-        """Entries that dead workers left pending, in the groups in which they are to be written."""
-        groups: list[list[Entry]] = []
-        for name, idle_ms in self._owners():
-            together: list[bytes] = []
-            alone: list[bytes] = []
-            for pending in self._pending_of(name, idle_ms):
-                is_suspect = pending["times_delivered"] > ALONE_AFTER_DELIVERIES
-                (alone if is_suspect else together).append(pending["message_id"])
-            groups += [self._claim(ids, idle_ms) for ids in (together, *([entry_id] for entry_id in alone)) if ids]
+        """
+        Entries that dead workers left pending, in the groups in which they are to be written.
+
+        Raises:
+            redis.RedisError: Redis is away, or the group is gone; what it gave nevertheless `receive` will find.
+        """
+        was_lost, self._is_answer_lost = self._is_answer_lost, True
+        groups = [group for name, idle_ms in self._owners() for group in self._take(name, idle_ms)]
+        self._is_answer_lost = was_lost
+        return groups
+
+    def _take(self, consumer: str, idle_ms: int) -> list[list[Entry]]:
+        """Claim what has been pending for *consumer* for so long; what was delivered too often is a group alone."""
+        together: list[bytes] = []
+        alone: list[bytes] = []
+        for pending in self._pending_of(consumer, idle_ms):
+            is_suspect = pending["times_delivered"] > ALONE_AFTER_DELIVERIES
+            (alone if is_suspect else together).append(pending["message_id"])
+        groups = [self._claim(ids, idle_ms) for ids in (together, *([entry_id] for entry_id in alone)) if ids]
         return [group for group in groups if group]
 
     def _adapt(self, entries: list[Entry]) -> None:

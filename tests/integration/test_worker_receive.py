@@ -120,6 +120,32 @@ def test_an_entry_that_is_gone_but_still_pending_is_not_delivered(queue):
     assert receiver(queue).claim() == []
 
 
+@pytest.mark.parametrize("command", ["xreadgroup", "xclaim"])
+def test_entries_whose_delivery_got_lost_on_its_way_are_received_again(queue, monkeypatch, command):
+    ids = [queue.admit(b"frame", 1) for _ in range(3)]
+    consumer = receiver(queue)
+    if command == "xclaim":
+        monkeypatch.setattr("worker.receive.SHORTEST_IDLE_SECONDS", 0.0)
+        receiver(queue, "other-host:1:1").receive()
+    answered = getattr(queue.client, command)
+
+    def unheard(*args, **options):
+        answered(*args, **options)
+        raise redis.ConnectionError("the answer is lost")
+
+    monkeypatch.setattr(queue.client, command, unheard)
+    with pytest.raises(redis.ConnectionError):
+        consumer.claim() if command == "xclaim" else consumer.receive()
+    monkeypatch.undo()
+
+    received = consumer.receive(block=False)
+
+    assert [entry.id for entry in received] == ids
+    assert all(entry.is_redelivered for entry in received)
+    queue.client.xack(queue.keys.stream, GROUP, *ids)
+    assert consumer.receive(block=False) == []
+
+
 def test_a_lost_group_is_told_from_other_troubles(queue):
     queue.client.flushall()
 
