@@ -4,7 +4,9 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-WorkerState = Literal["upgrading", "running", "waiting_for_postgres", "waiting_for_redis", "stopping"]
+WorkerState = Literal[
+    "upgrading", "running", "waiting_for_postgres", "refused_by_postgres", "waiting_for_redis", "stopping"
+]
 T = TypeVar("T")
 
 

@@ -171,7 +171,8 @@ def _classify_psycopg(error: psycopg.Error, *, writing: bool) -> ErrorClass:
         return ErrorClass.CONNECT_TRANSIENT
     if writing and _WRITER_SQLSTATES.fullmatch(sqlstate):
         return ErrorClass.SCHEMA_MOVED
-    if sqlstate == "23514" and error.diag.constraint_name is None:
+    if sqlstate == "23514" and error.diag.constraint_name is None and error.diag.table_name is not None:
+        # A trigger that raises the same SQLSTATE names no table.
         return ErrorClass.NO_PARTITION
     if _is_lost_race(sqlstate, error):
         return ErrorClass.LOST_RACE

@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.logs",
+    "tests.fixtures.written",
     "tests.fixtures.log_events",
     "tests.fixtures.api",
     "tests.fixtures.api_queue",

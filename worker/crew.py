@@ -8,6 +8,7 @@ from contextlib import suppress
 import redis
 
 from log_events.event_queue import EventQueue
+from worker.brake import Brakes
 from worker.bridge import Bridge
 from worker.lane import Lane
 from worker.maintenance import Maintenance
@@ -37,6 +38,8 @@ class Crew:
         self._maintenance = Maintenance(
             self._queue(), settings.maintenance_url, settings.dead_letter_retention_days, stop
         )
+        self._brakes = Brakes(stop)
+        self._pulse.patiences += [brake.patience for brake in self._brakes.values()]
         self._consumers = [f"{pulse.name}/{number}" for number in range(settings.log_thread_pool_size)]
         self.outdated = threading.Event()
         """Set where the worker stops because the schema is none that it knows."""
@@ -60,7 +63,8 @@ class Crew:
     def _lane(self, consumer: str, *, is_first: bool) -> Lane:
         queue = self._queue()
         patience = Patience("waiting_for_postgres", self._stop)
-        writer = Writer(self._settings.database_url, patience, self._maintenance.make_days, "headhunter-worker")
+        make_days = self._maintenance.make_days
+        writer = Writer(self._settings.database_url, patience, make_days, "headhunter-worker", self._brakes)
         receiver = Receiver(queue, consumer, self._pulse.host)
         lane = Lane(consumer, queue, receiver, writer, self._pulse, self._stop, claims=is_first)
         self._pulse.patiences += [patience, lane.redis_patience]

@@ -4,8 +4,8 @@ import psycopg
 
 from migrator.classifier import ErrorClass, classify
 
-DATA_SQLSTATE_CLASSES = ("22", "23")
-"""Data exceptions and integrity violations: the row's fault."""
+DATA_SQLSTATE_CLASSES = ("22", "23", "54", "P0")
+"""Data exceptions, integrity violations, limits of the server that a row exceeds, what a trigger raised."""
 
 LEDGER_KEY = "pk_ledger_entries"
 

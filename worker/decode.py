@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from log_events.kinds import Kind
 from log_events.llm_log import LlmLogEvent
@@ -34,6 +35,11 @@ class Row:
     entry: Entry
     index: int
     raw: bytes
+
+    @property
+    def key(self) -> tuple[datetime, UUID]:
+        """What tells its row from every other."""
+        return self.event.created_at, self.event.id
 
     @property
     def kind(self) -> Kind:

@@ -1,6 +1,7 @@
 """Inserting rows of which some may be there already: staged by COPY, compared by key, told apart by body."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import psycopg
@@ -8,13 +9,39 @@ from msgspec.structs import astuple
 
 from logs_db.dead_letters import DeadLetterRow
 from worker.account import Outcome
+from worker.brake import Brake
 from worker.data_errors import is_data_error
 from worker.decode import Row
+from worker.suspects import RowKey
 from worker.tables import Table, copy_rows
 from worker.verdicts import Reason, RejectedError
 
 Result = tuple[Row, Outcome, DeadLetterRow | None]
 """A row, what became of it, and the dead letter that it became."""
+
+
+def insert_rows(
+    cursor: psycopg.Cursor[Any],
+    table: Table,
+    rows: Sequence[Row],
+    brake: Brake,
+    suspects: AbstractSet[RowKey] | None = frozenset(),
+) -> list[Result]:
+    """
+    Insert the *rows* whose key is free; the suspects among them, or all where that is None, as far as they pass.
+
+    Raises:
+        DatabaseRefusesError: Even harmless rows are refused.
+        psycopg.Error: Nothing was inserted.
+    """
+    trusted = [row for row in rows if suspects is not None and row.key not in suspects]
+    doubted = [row for row in rows if suspects is None or row.key in suspects]
+    results = insert_absent(cursor, table, trusted) if trusted else []
+    brake.accepted(len(trusted))
+    results += insert_by_halves(cursor, table, doubted, brake) if doubted else []
+    if not any(letter is not None and letter.reason == Reason.REFUSED for _, _, letter in results):
+        brake.released()
+    return results
 
 
 def insert_absent(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> list[Result]:
@@ -35,19 +62,22 @@ def insert_absent(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]
     return list(_results(table, rows, set(inserted), conflicts))
 
 
-def insert_by_halves(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> list[Result]:
+def insert_by_halves(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row], brake: Brake) -> list[Result]:
     """As `insert_absent`, but a row that PostgreSQL refuses is found by halving and becomes a dead letter."""
     try:
         with cursor.connection.transaction():
-            return insert_absent(cursor, table, rows)
+            results = insert_absent(cursor, table, rows)
+        brake.accepted(len(rows))
+        return results
     except psycopg.Error as exc:
         if not is_data_error(exc):
             raise
         if len(rows) == 1:
+            brake.refused(cursor.connection, rows[0].event.created_at)
             rejection = RejectedError(Reason.REFUSED, f"SQLSTATE {exc.sqlstate}", table.event_type)
             return [(rows[0], "dead", rows[0].rejected(rejection))]
     half = len(rows) // 2
-    return insert_by_halves(cursor, table, rows[:half]) + insert_by_halves(cursor, table, rows[half:])
+    return insert_by_halves(cursor, table, rows[:half], brake) + insert_by_halves(cursor, table, rows[half:], brake)
 
 
 def _stage(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> None:
@@ -78,9 +108,8 @@ def _results(
     """What became of each row: of several with one key, the first is the one that was inserted."""
     rejection = RejectedError(Reason.CONFLICT, "its key is taken by an event with another body", table.event_type)
     for ordinal, row in enumerate(rows):
-        key = (row.event.created_at, row.event.id)
-        if key in inserted:
-            inserted.remove(key)
+        if row.key in inserted:
+            inserted.remove(row.key)
             yield row, "written", None
         elif ordinal in conflicts:
             yield row, "dead", row.rejected(rejection)

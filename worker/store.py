@@ -1,6 +1,7 @@
 """How a batch gets into the logs database: one connection, one transaction a batch, binary COPY."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,10 @@ from psycopg.pq import Format
 from logs_db import dead_letters, ledger
 from logs_db.dead_letters import DeadLetterRow
 from worker.account import Account
+from worker.brake import Brakes
 from worker.decode import Batch, Dead, Row
-from worker.staging import insert_absent, insert_by_halves
+from worker.staging import insert_rows
+from worker.suspects import RowKey
 from worker.tables import COPY_NEW, LLM_LOGS, SYSTEM_LOGS, TABLES, copy_rows
 
 STATEMENT_TIMEOUT_SECONDS = 60
@@ -94,7 +97,12 @@ def write_new(connection: psycopg.Connection[Any], batch: Batch) -> Written:
 
 
 def write_checked(
-    connection: psycopg.Connection[Any], rows: Sequence[Row], dead: Sequence[Dead], *, by_halves: bool = False
+    connection: psycopg.Connection[Any],
+    rows: Sequence[Row],
+    dead: Sequence[Dead],
+    brakes: Brakes,
+    *,
+    suspects: AbstractSet[RowKey] | None = frozenset(),
 ) -> Written:
     """
     Write events of which some may be there already: equal ones are left alone, others become dead letters.
@@ -103,9 +111,11 @@ def write_checked(
         connection: As `connect` makes it.
         rows: Whole entries' worth.
         dead: Likewise.
-        by_halves: Find the rows that PostgreSQL refuses, and make dead letters of them.
+        brakes: Keep a database that refuses everything from making dead letters of it.
+        suspects: The keys of rows that may be refused, which makes dead letters of them; None: any may be.
 
     Raises:
+        DatabaseRefusesError: Even harmless rows are refused; nothing was written.
         psycopg.Error: Nothing was written, unless the connection broke during COMMIT; then do it again.
     """
     account = Account()
@@ -115,8 +125,8 @@ def write_checked(
         unwritten = [row for row in rows if row.entry.key not in written]
         for table in TABLES:
             of_table = [row for row in unwritten if isinstance(row.event, table.struct)]
-            insert = insert_by_halves if by_halves else insert_absent
-            for row, outcome, letter in insert(cursor, table, of_table) if of_table else ():
+            results = insert_rows(cursor, table, of_table, brakes[table], suspects) if of_table else ()
+            for row, outcome, letter in results:
                 account.add(row.entry, row.kind, outcome)
                 letters += [letter] if letter else []
         dead_letters.upsert(cursor, letters)

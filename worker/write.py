@@ -5,6 +5,7 @@ What is the server's trouble is waited out, what is the data's becomes a dead le
 """
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -13,11 +14,14 @@ import psycopg
 
 from log_events.wire import LogEvent
 from migrator.classifier import ErrorClass, classify, sentence
+from worker.brake import Brakes, DatabaseRefusesError
 from worker.data_errors import is_data_error, is_entry_written
-from worker.decode import Dead, Row, decode_batch, decode_each
+from worker.decode import Batch, Row, decode_batch, decode_each
 from worker.entry import Entry
 from worker.patience import Patience
 from worker.store import Written, connect, write_checked, write_new
+from worker.suspects import RowKey, suspects_of
+from worker.tables import LLM_LOGS, SYSTEM_LOGS
 
 
 class SchemaMovedError(Exception):
@@ -32,15 +36,23 @@ class Writer:
         url: Of the logs database.
         patience: How it waits for a database that is away.
         make_days: Makes the partitions of some days for a table of the events.
+        name: Of the connection, for pg_stat_activity.
+        brakes: Of the worker; None: of this writer alone.
     """
 
     def __init__(
-        self, url: str, patience: Patience, make_days: Callable[[type[LogEvent], set[date]], None], name: str
+        self,
+        url: str,
+        patience: Patience,
+        make_days: Callable[[type[LogEvent], set[date]], None],
+        name: str,
+        brakes: Brakes | None = None,
     ) -> None:
         self._url = url
         self._patience = patience
         self._make_days = make_days
         self._name = name
+        self._brakes = brakes or Brakes(patience.stop)
         self._connection: psycopg.Connection[Any] | None = None
 
     def write(self, entries: Sequence[Entry]) -> Written:
@@ -51,14 +63,10 @@ class Writer:
             SchemaMovedError: The tables are not what this worker knows.
             StoppedError: The worker was told to stop while the database was away.
         """
-        if not any(entry.is_redelivered for entry in entries):
-            try:
-                written = write_new(self._connected(), decode_batch(entries))
-                self._patience.over()
-                return written
-            except psycopg.Error as exc:
-                self._recover(exc, [])
-        return self._write_checked(entries)
+        if any(entry.is_doubtful for entry in entries):
+            return self._write_checked(entries, frozenset())
+        written, suspects = self._write_new(decode_batch(entries))
+        return self._write_checked(entries, suspects) if written is None else written
 
     def close(self) -> None:
         """Close the connection."""
@@ -67,35 +75,38 @@ class Writer:
                 self._connection.close()
         self._connection = None
 
-    def _write_checked(self, entries: Sequence[Entry]) -> Written:
+    def _write_new(self, batch: Batch) -> tuple[Written | None, AbstractSet[RowKey]]:
+        """Write in one go; where that fails return None, and the key of the row at which it failed if that is known."""
+        try:
+            written = write_new(self._connected(), batch)
+        except psycopg.Error as exc:
+            if is_data_error(exc):
+                return None, suspects_of(exc, batch)
+            self._recover(exc, [])
+            return None, frozenset()
+        self._patience.over()
+        for table, events in ((SYSTEM_LOGS, batch.system_logs), (LLM_LOGS, batch.llm_logs)):
+            if events:
+                self._brakes[table].accepted(len(events))
+                self._brakes[table].released()
+        return written, frozenset()
+
+    def _write_checked(self, entries: Sequence[Entry], suspects: AbstractSet[RowKey]) -> Written:
         """Write in one transaction; where the data is at fault, by halves, so that one bad event costs no other."""
         rows, dead = decode_each(entries)
+        doubted: AbstractSet[RowKey] | None = suspects
         while True:
             try:
-                written = write_checked(self._connected(), rows, dead)
+                written = write_checked(self._connected(), rows, dead, self._brakes, suspects=doubted)
                 self._patience.over()
                 return written
+            except DatabaseRefusesError as exc:
+                exc.patience.wait(str(exc))
             except psycopg.Error as exc:
-                if is_data_error(exc):
-                    break
-                self._recover(exc, rows)
-        if len(entries) == 1:
-            return self._write_what_passes(rows, dead)
-        half = len(entries) // 2
-        return self._write_checked(entries[:half]) + self._write_checked(entries[half:])
-
-    def _write_what_passes(self, rows: Sequence[Row], dead: Sequence[Dead]) -> Written:
-        """Write one entry, and make dead letters of the rows that PostgreSQL refuses."""
-        while True:
-            try:
-                written = write_checked(self._connected(), rows, dead, by_halves=True)
-                self._patience.over()
-                return written
-            except psycopg.Error as exc:
-                if is_data_error(exc):
-                    # No row is at fault any more: trying for ever would help nobody and hide it.
-                    raise
-                self._recover(exc, rows)
+                if is_data_error(exc) and doubted is not None:
+                    doubted = None
+                else:
+                    self._recover(exc, rows)
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
@@ -103,13 +114,13 @@ class Writer:
         return self._connection
 
     def _recover(self, error: psycopg.Error, rows: Sequence[Row]) -> None:
-        """Do what lets the next try succeed; a fault of the data needs nothing but the closer look that comes next."""
+        """Do what lets the next try succeed; data comes here as a fault only where no event is to blame any more."""
         kind = classify(error, writing=True)
         if kind is ErrorClass.SCHEMA_MOVED:
             raise SchemaMovedError(sentence(error)) from error
         if kind is ErrorClass.NO_PARTITION:
             self._make_missing_days(rows)
-        elif not is_data_error(error) and not is_entry_written(error):
+        elif not is_entry_written(error):
             self.close()
             self._patience.wait(sentence(error))
 

@@ -72,7 +72,7 @@ def test_a_worker_that_upgrades_is_a_warning(queue_dependencies, event_queue):
     assert "is upgrading the logs schema" in result.message
 
 
-@pytest.mark.parametrize("state", ["waiting_for_postgres", "waiting_for_redis"])
+@pytest.mark.parametrize("state", ["waiting_for_postgres", "refused_by_postgres", "waiting_for_redis"])
 def test_a_worker_that_waits_for_a_server_fails_with_its_own_words(queue_dependencies, event_queue, state):
     beat(event_queue, state=state, message="the server refuses")
 

@@ -1,59 +1,19 @@
-import itertools
 import threading
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
 import pytest
-import redis
 from msgspec.structs import asdict, replace
 
-from log_events.event_queue import EventQueue
 from log_events.llm_log import LlmLogEvent
 from log_events.system_log import SystemLogEvent
 from log_events.uuid7 import uuid7
-from log_events.wire import encode_frame
 from tests.fixtures.logs import system_event, wait_until
+from tests.fixtures.written import again, entry, letters, rows
 from worker.entry import Entry
-from worker.maintenance import Maintenance
 from worker.patience import Patience, StoppedError
 from worker.write import SchemaMovedError, Writer
-
-entry_numbers = itertools.count()
-
-
-def entry(*events, redelivered: bool = False) -> Entry:
-    frame = encode_frame(events)
-    entry_id = b"%d-%d" % (datetime.now(UTC).timestamp() * 1000, next(entry_numbers))
-    llm_logs = sum(isinstance(event, LlmLogEvent) for event in events)
-    fields = {b"v": b"1", b"n": b"%d" % len(events), b"l": b"%d" % llm_logs, b"g": b"generation", b"z": frame}
-    return Entry(entry_id, fields, is_redelivered=redelivered)
-
-
-def again(delivered: Entry) -> Entry:
-    return Entry(delivered.id, delivered.fields, is_redelivered=True)
-
-
-@pytest.fixture
-def stop():
-    return threading.Event()
-
-
-@pytest.fixture
-def writer(logs_database_url, redis_url, stop):
-    maintenance = Maintenance(EventQueue(redis.Redis.from_url(redis_url)), logs_database_url, 30, stop)
-    writer = Writer(logs_database_url, Patience("waiting_for_postgres", stop), maintenance.make_days, "test")
-    yield writer
-    writer.close()
-
-
-def rows(connection, table="system_logs") -> list:
-    return connection.execute(f"SELECT id FROM {table} ORDER BY id").fetchall()
-
-
-def letters(connection) -> Counter:
-    return Counter(reason for (reason,) in connection.execute("SELECT reason FROM dead_letters"))
 
 
 def full_system_event() -> SystemLogEvent:
@@ -122,7 +82,7 @@ def test_a_redelivered_entry_changes_nothing(writer, logs_connection):
     written = writer.write([again(delivered)])
 
     assert (written.rows, written.duplicates, written.dead_letters) == (0, 0, 0)
-    assert len(rows(logs_connection)) == 2
+    assert rows(logs_connection) == 2
 
 
 def test_a_second_delivery_that_nobody_announced_changes_nothing_either(writer, logs_connection):
@@ -132,7 +92,7 @@ def test_a_second_delivery_that_nobody_announced_changes_nothing_either(writer, 
     written = writer.write([delivered, entry(system_event())])
 
     assert (written.rows, written.duplicates) == (1, 0)
-    assert len(rows(logs_connection)) == 3
+    assert rows(logs_connection) == 3
 
 
 def test_the_same_key_with_another_body_becomes_a_dead_letter_and_the_first_one_stands(writer, logs_connection):
