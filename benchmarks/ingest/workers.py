@@ -38,8 +38,8 @@ def drain_full_queue(url: str, redis_url: str, frames: Sequence[bytes], events: 
         hidden = f"{queue.keys.stream}:hidden"
         _fill(queue, frames, events)
         client.rename(queue.keys.stream, hidden)
-        with _workers(url, redis_url, workers) as pids:
-            _await_running(queue, workers)
+        with running_workers(url, redis_url, workers) as pids:
+            await_running(queue, workers)
             before = _cpu_seconds(pids)
             started = time.perf_counter()
             client.rename(hidden, queue.keys.stream)
@@ -60,7 +60,8 @@ def _fill(queue: EventQueue, frames: Sequence[bytes], events: int) -> None:
 
 
 @contextmanager
-def _workers(url: str, redis_url: str, number: int) -> Iterator[list[int]]:
+def running_workers(url: str, redis_url: str, number: int) -> Iterator[list[int]]:
+    """So many worker processes of two threads each; their ids."""
     environment = os.environ | {"LOGS_DATABASE_URL": url, "REDIS_URL": redis_url, "LOG_THREAD_POOL_SIZE": "2"}
     command = [sys.executable, "-m", "headhunter", "worker"]
     started = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(number)]
@@ -73,7 +74,8 @@ def _workers(url: str, redis_url: str, number: int) -> Iterator[list[int]]:
             process.wait()
 
 
-def _await_running(queue: EventQueue, number: int) -> None:
+def await_running(queue: EventQueue, number: int) -> None:
+    """Return once *number* workers say that they are running."""
     deadline = time.monotonic() + _START_SECONDS
     while sum(seen.report.state == "running" for seen in queue.heartbeats()) < number:
         if time.monotonic() > deadline:
