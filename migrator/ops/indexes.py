@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -14,6 +15,8 @@ from sqlalchemy import TextClause
 from migrator.errors import PermanentError, TemporaryError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from migrator.partitioning import Relation
 
 logger = logging.getLogger(__name__)
@@ -47,12 +50,19 @@ class IndexSpec:
     unique: bool = False
     where: str | None = None
 
-    def statement(self, table: Relation, *, name: str | None = None, concurrently: bool = False) -> sql.Composed:
-        """Return the CREATE INDEX statement for *table*, under another *name* if one is given."""
-        return sql.SQL("CREATE {}INDEX {}{} ON {} {}").format(
+    def statement(
+        self, table: Relation, *, name: str | None = None, concurrently: bool = False, only: bool = False
+    ) -> sql.Composed:
+        """
+        Return the CREATE INDEX statement for *table*, under another *name* if one is given.
+
+        With *only* the partitions of *table* get none.
+        """
+        return sql.SQL("CREATE {}INDEX {}{} ON {}{} {}").format(
             sql.SQL("UNIQUE " if self.unique else ""),
             sql.SQL("CONCURRENTLY " if concurrently else ""),
             sql.Identifier(name or self.name),
+            sql.SQL("ONLY " if only else ""),
             table.identifier,
             self.definition(),
         )
@@ -74,6 +84,10 @@ class FoundIndex:
     definition: str
     is_unique: bool
     is_valid: bool
+
+    def equals(self, other: FoundIndex) -> bool:
+        """Whether both hold the same of their tables' rows, in the same order."""
+        return (self.definition, self.is_unique) == (other.definition, other.is_unique)
 
 
 def as_written(text: str) -> sql.SQL:
@@ -97,7 +111,7 @@ def read_index(connection: psycopg.Connection[Any], table: Relation, name: str) 
             f"The name {table.named(name)} is taken by another {'index' if kind in 'iI' else 'relation'}, so the "
             f"index on {table} cannot have it. Nothing was changed. Rename or drop the other one."
         )
-    return FoundIndex(_after_table(definition), is_unique, is_valid)
+    return FoundIndex(after_table(definition), is_unique, is_valid)
 
 
 def expected_index(connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec) -> FoundIndex:
@@ -112,15 +126,20 @@ def expected_index(connection: psycopg.Connection[Any], table: Relation, spec: I
     return found
 
 
-def refuse_other_definition(connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec) -> FoundIndex | None:
+def refuse_other_definition(
+    connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec, expected: FoundIndex | None = None
+) -> FoundIndex | None:
     """
     Return the index as it is, or None where it is yet to be built.
+
+    *expected* is what `expected_index` said, where that was asked already.
 
     Raises:
         PermanentError: An index of that name has another definition.
     """
-    found, expected = read_index(connection, table, spec.name), expected_index(connection, table, spec)
-    if found is not None and (found.definition, found.is_unique) != (expected.definition, expected.is_unique):
+    found = read_index(connection, table, spec.name)
+    expected = expected or expected_index(connection, table, spec)
+    if found is not None and not found.equals(expected):
         raise PermanentError(
             f"The index {table.named(spec.name)} is {found.definition!r}, but {expected.definition!r} is wanted. "
             "Nothing was changed. Rename or drop it."
@@ -128,47 +147,64 @@ def refuse_other_definition(connection: psycopg.Connection[Any], table: Relation
     return found
 
 
-def ensure_index(connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec) -> bool:
+def ensure_index(
+    connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec, expected: FoundIndex | None = None
+) -> bool:
     """
     Make sure that *table* has the index, valid, without stopping writers; true if it had to be built.
 
     Judges by the catalog: what is there and valid stays, what an interrupted build left INVALID is dropped and built
-    anew.  The connection must be outside a transaction.
+    anew.  The connection must be outside a transaction; *expected* is as for `refuse_other_definition`.
 
     Raises:
         PermanentError: An index of that name has another definition, or a unique index finds duplicates.
         TemporaryError: Others held the table, or an old transaction was waited for, longer than the lock_timeout.
     """
-    found = refuse_other_definition(connection, table, spec)
+    found = refuse_other_definition(connection, table, spec, expected)
     if found is not None and found.is_valid:
         return False
-    _warn_of_old_transactions(connection, table, spec)
-    try:
+    warn_of_old_transactions(connection, table, spec.name)
+    index = table.named(spec.name)
+    with concurrently(table, index):
         if found is not None:
-            connection.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(table.named(spec.name).identifier))
+            connection.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(index.identifier))
         connection.execute(spec.statement(table, concurrently=True))
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-        raise TemporaryError(
-            f"The index {table.named(spec.name)} could not be built, because others held {table} or kept an old "
-            "transaction open. What was done so far is kept. End that transaction or wait, then start again."
-        ) from error
-    except psycopg.errors.UniqueViolation as error:
-        raise PermanentError(
-            f"The unique index {table.named(spec.name)} cannot be built: {table} holds rows with the same key. "
-            "The rows are untouched. Remove the duplicates, then start again."
-        ) from error
     logger.info("index built", extra={"event": "index_built", "table": str(table), "index": spec.name})
     return True
 
 
-def _warn_of_old_transactions(connection: psycopg.Connection[Any], table: Relation, spec: IndexSpec) -> None:
+@contextmanager
+def concurrently(table: Relation, index: Relation) -> Iterator[None]:
+    """
+    Turn what a concurrent statement on *index* may meet into an error that says what to do.
+
+    Raises:
+        PermanentError: A unique index finds duplicates.
+        TemporaryError: Others held the table, or an old transaction was waited for, longer than the lock_timeout.
+    """
+    try:
+        yield
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise TemporaryError(
+            f"The index {index} could not be built or dropped, because others held {table} or kept an old "
+            "transaction open. What was done so far is kept. End that transaction or wait, then start again."
+        ) from error
+    except psycopg.errors.UniqueViolation as error:
+        raise PermanentError(
+            f"The unique index {index} cannot be built: {table} holds rows with the same key. "
+            "The rows are untouched. Remove the duplicates, then start again."
+        ) from error
+
+
+def warn_of_old_transactions(connection: psycopg.Connection[Any], table: Relation, index: str) -> None:
+    """Log each transaction that an index build on *table* will have to outwait and that is old already."""
     for pid, application_name, state, age_seconds in connection.execute(_OLD_TRANSACTIONS):
         logger.warning(
             "an index build waits for every older transaction in the database, and this one is old",
             extra={
                 "event": "index_build_delayed",
                 "table": str(table),
-                "index": spec.name,
+                "index": index,
                 "pid": pid,
                 "session": application_name,
                 "state": state,
@@ -177,5 +213,6 @@ def _warn_of_old_transactions(connection: psycopg.Connection[Any], table: Relati
         )
 
 
-def _after_table(definition: str) -> str:
+def after_table(definition: str) -> str:
+    """Return what of PostgreSQL's own text of an index stands behind its table: method, columns and the rest."""
     return definition.partition(" USING ")[2]

@@ -50,7 +50,9 @@ _HOLDERS: LiteralString = """
 SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%%s (%%s)', l.pid, coalesce(nullif(a.application_name, ''),
                                                         'unnamed')), ', ')
 FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-WHERE l.relation = pg_catalog.to_regclass(%s) AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+  AND (l.relation = pg_catalog.to_regclass(%(table)s)
+       OR l.relation IN (SELECT relid FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass(%(table)s))))
 """
 
 
@@ -85,18 +87,36 @@ def exclusively(
     connection: psycopg.Connection[Any], table: Relation, *, prepare: Callable[[], None] | None = None
 ) -> Iterator[None]:
     """
-    Hold AccessExclusive on *table* in a transaction of its own, and log for how long at most others were locked out.
-
-    What *prepare* does belongs to the transaction but comes before the lock.  `psycopg.Rollback` raised inside undoes
-    everything and goes no further.
+    Hold AccessExclusive on *table* in a transaction of its own; otherwise as `locked`.
 
     Raises:
         TemporaryError: The lock was not to be had; nothing was kept.
     """
+    lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table.identifier)
+    with locked(connection, table, lock, prepare=prepare):
+        yield
+
+
+@contextmanager
+def locked(
+    connection: psycopg.Connection[Any],
+    table: Relation,
+    *locks: sql.Composed,
+    prepare: Callable[[], None] | None = None,
+) -> Iterator[None]:
+    """
+    Hold what the statements *locks* take in one transaction, and log for how long at most others were locked out.
+
+    What *prepare* does belongs to the transaction but comes before the locks.  `psycopg.Rollback` raised inside undoes
+    everything and goes no further.
+
+    Raises:
+        TemporaryError: The locks were not to be had; nothing was kept.
+    """
     with connection.transaction():
         if prepare is not None:
             prepare()
-        lock_exclusively(connection, table)
+        execute_briefly(connection, table, *locks)
         begun = time.monotonic()
         yield
     logger.info(
@@ -110,15 +130,15 @@ def exclusively(
     )
 
 
-def lock_exclusively(connection: psycopg.Connection[Any], table: Relation) -> None:
+def execute_briefly(connection: psycopg.Connection[Any], table: Relation, *statements: sql.Composed) -> None:
     """
-    Take AccessExclusive on *table* in the transaction that is open, without ever making others wait for long.
+    Run *statements*, which lock *table* or a part of it, as one, without ever making others wait for long.
 
-    Each try waits `EXCLUSIVE_WAIT_MS` at most; between two tries the others catch up, and the pause grows to
-    `EXCLUSIVE_PAUSE_SECONDS`.
+    Each try waits `EXCLUSIVE_WAIT_MS` at most for a lock and keeps none if it does not get all; between two tries the
+    others catch up, and the pause grows to `EXCLUSIVE_PAUSE_SECONDS`.
 
     Raises:
-        TemporaryError: It was not to be had within `EXCLUSIVE_BUDGET_SECONDS`; the message names who holds the table.
+        TemporaryError: No try within `EXCLUSIVE_BUDGET_SECONDS` got all; the message names who holds the table.
     """
     tries = Retrying(
         retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
@@ -130,7 +150,8 @@ def lock_exclusively(connection: psycopg.Connection[Any], table: Relation) -> No
         for attempt in tries:
             with attempt, connection.transaction():
                 connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(EXCLUSIVE_WAIT_MS)))
-                connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table.identifier))
+                for statement in statements:
+                    connection.execute(statement)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise TemporaryError(
             f"{table} could not be locked within {EXCLUSIVE_BUDGET_SECONDS:g} s; server processes that hold it: "
@@ -138,9 +159,9 @@ def lock_exclusively(connection: psycopg.Connection[Any], table: Relation) -> No
         ) from error
 
 
-def await_others(connection: psycopg.Connection[Any], table: Relation) -> None:
+def await_others(connection: psycopg.Connection[Any], table: Relation, *, partitions_too: bool = True) -> None:
     """
-    Return once no other session builds an index on *table* or alters it.
+    Return once no other session builds an index on *table*, or its partitions, or alters them.
 
     A process that was killed in the middle of an index build may have left the server building; what that ends in
     is not to be judged before it has ended.  Readers and writers are not held up.  The lock is polled: a session
@@ -162,7 +183,8 @@ def await_others(connection: psycopg.Connection[Any], table: Relation) -> None:
         before_sleep=say_once,
         reraise=True,
     )
-    statement = sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(table.identifier)
+    target = table.identifier if partitions_too else sql.SQL("ONLY {}").format(table.identifier)
+    statement = sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(target)
     try:
         for attempt in tries:
             with attempt, connection.transaction():
@@ -175,7 +197,7 @@ def await_others(connection: psycopg.Connection[Any], table: Relation) -> None:
 
 
 def _holders(connection: psycopg.Connection[Any], table: Relation) -> str:
-    row = connection.execute(_HOLDERS, (table.quoted,)).fetchone()
+    row = connection.execute(_HOLDERS, {"table": table.quoted}).fetchone()
     return (row and row[0]) or "none any more"
 
 

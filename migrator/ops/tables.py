@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 _KIND: LiteralString = "SELECT c.relkind::text FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%s)"
 
 
-def require_table(connection: psycopg.Connection[Any], table: Relation) -> None:
+def require_table(connection: psycopg.Connection[Any], table: Relation) -> bool:
     """
-    Return if *table* is a table, plain or partitioned.
+    Return if *table* is a table: whether it is partitioned.
 
     Raises:
         PermanentError: It is something else, or not there.
@@ -27,3 +27,4 @@ def require_table(connection: psycopg.Connection[Any], table: Relation) -> None:
             f"{table} is {'not there' if row is None else 'no table'}, so it cannot be changed. Nothing was done. "
             "Correct the revision's table or schema."
         )
+    return bool(row[0] == "p")
