@@ -23,6 +23,9 @@ DEFAULT_MAX_BYTES = 512 * 1024 * 1024
 FORGET_AFTER_MS = 3_600_000
 """A worker or producer that has been silent for so long is no longer listed."""
 
+GONE_AFTER_MS = 600_000
+"""A worker that has neither beaten nor asked for so long is gone, and its name leaves the group."""
+
 Report = TypeVar("Report", WorkerHeartbeat, ProducerReport)
 
 
@@ -96,6 +99,7 @@ class EventQueue:
         self._report = self._script("report")
         self._reports = self._script("reports")
         self._leave = self._script("leave")
+        self._reap = self._script("reap")
         self._boundary = self._script("boundary")
 
     def _script(self, name: str) -> Script:
@@ -157,6 +161,10 @@ class EventQueue:
     def leave(self, consumer: str) -> bool:
         """Take *consumer* out of the group; False, and it stays, where entries of its are still pending."""
         return bool(self._leave(keys=(self.keys.stream,), args=(GROUP, consumer)))
+
+    def reap(self, gone_after_ms: int = GONE_AFTER_MS) -> int:
+        """Take consumers of workers that are gone out of the group, unless entries are pending for them; how many."""
+        return int(self._reap(keys=(self.keys.stream, self.keys.workers), args=(GROUP, gone_after_ms)))
 
     def depth(self) -> QueueDepth:
         """What the queue holds now, in one round trip."""

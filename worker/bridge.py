@@ -17,6 +17,9 @@ MOST_EVENTS = 200
 MOST_ENTRY_BYTES = 1024 * 1024
 """An entry takes no further event once it is this large."""
 
+MOST_STREAM_BYTES = 64 * 1024 * 1024
+"""How much the stream may hold for events from the list to be carried over; half its limit where that is less."""
+
 IDLE_PAUSE_SECONDS = 0.05
 """How long an event in the list may wait to be noticed."""
 
@@ -26,7 +29,9 @@ class Bridge:
 
     def __init__(self, queue: EventQueue, max_bytes: int, pulse: Pulse, stop: threading.Event) -> None:
         self._queue = queue
-        self._max_bytes = max_bytes
+        # Whoever floods the list must neither fill the stream up, or the other door would be closed to everybody, nor
+        # make the frames of others wait behind more than this.
+        self._max_bytes = min(max_bytes // 2, MOST_STREAM_BYTES)
         self._pulse = pulse
         self._stop = stop
         self.patience = Patience("waiting_for_redis", stop)

@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 import redis
 
@@ -14,7 +13,7 @@ from worker.lane import Lane
 from worker.maintenance import Maintenance
 from worker.patience import Patience
 from worker.pulse import Pulse
-from worker.receive import Receiver
+from worker.receive import Receiver, is_no_group
 from worker.redis_connection import connect_redis
 from worker.schema_watch import SchemaWatch
 from worker.settings import WorkerSettings
@@ -45,6 +44,8 @@ class Crew:
         """Set where the worker stops because the schema is none that it knows."""
         self.failed = threading.Event()
         """Set where the worker stops because one of its threads met what nobody foresaw."""
+        self.left_behind = threading.Event()
+        """Set where something that was in hand may still be pending: a server was away when the worker was to stop."""
 
     def work(self) -> None:
         """Run all threads until *stop* is set and each has finished what it had in hand."""
@@ -91,6 +92,9 @@ class Crew:
     def _leave_group(self) -> None:
         """Take this worker's consumers out of the group, unless something of theirs is still pending."""
         queue = self._queue()
-        with suppress(redis.RedisError):
-            for consumer in self._consumers:
-                queue.leave(consumer)
+        try:
+            have_left = [queue.leave(consumer) for consumer in self._consumers]
+        except redis.RedisError as exc:
+            have_left = [is_no_group(exc)]
+        if not all(have_left):
+            self.left_behind.set()

@@ -78,6 +78,7 @@ class Lane:
             return []
         claimed = self._patiently(self._receiver.claim)
         if not claimed:
+            self._patiently(self._queue.reap)
             self._next_claim_at = time.monotonic() + CLAIM_EVERY_SECONDS
         return claimed
 

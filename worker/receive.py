@@ -76,13 +76,15 @@ class Receiver:
 
     def claim(self) -> list[list[Entry]]:
         """
-        Entries that dead workers left pending, in the groups in which they are to be written.
+        Some entries that a dead worker left pending, in groups that are to be written each; ask until none come.
 
         Raises:
             redis.RedisError: Redis is away, or the group is gone; what it gave nevertheless `receive` will find.
         """
         was_lost, self._is_answer_lost = self._is_answer_lost, True
-        groups = [group for name, idle_ms in self._owners() for group in self._take(name, idle_ms)]
+        taken = (self._take(name, idle_ms) for name, idle_ms in self._owners())
+        # One owner's at a time: many dead peers left more than fits into memory.
+        groups = next(filter(None, taken), [])
         self._is_answer_lost = was_lost
         return groups
 
@@ -121,14 +123,16 @@ class Receiver:
 
     def _pending_of(self, consumer: str, idle_ms: int) -> list[dict[str, Any]]:
         pending: Any = self._queue.client.xpending_range(
-            self._queue.keys.stream, GROUP, "-", "+", CLAIM_COUNT, consumer, idle=idle_ms
+            self._queue.keys.stream, GROUP, "-", "+", min(CLAIM_COUNT, self._count), consumer, idle=idle_ms
         )
         return list(pending)
 
     def _claim(self, ids: list[bytes], idle_ms: int) -> list[Entry]:
         wanted: Any = ids
         claimed: Any = self._queue.client.xclaim(self._queue.keys.stream, GROUP, self._consumer, idle_ms, wanted)
-        return [Entry(entry_id, fields, is_redelivered=True) for entry_id, fields in claimed if fields]
+        entries = [Entry(entry_id, fields, is_redelivered=True) for entry_id, fields in claimed if fields]
+        self._adapt(entries)
+        return entries
 
 
 def worker_name(host: str) -> str:

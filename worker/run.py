@@ -15,6 +15,7 @@ from migrator.errors import MigratorError
 from migrator.upgrade import upgrade_to_head
 from worker.collector import look_less_often
 from worker.crew import Crew
+from worker.deadline import ended_within
 from worker.heart import Heart
 from worker.peers import running_heads
 from worker.pulse import Pulse
@@ -33,14 +34,21 @@ def run(settings: WorkerSettings) -> int:
     """
     Bring the logs schema to its head, then move events until SIGTERM or SIGINT; return the exit code.
 
-    0: told to stop, and nothing in hand was left behind. 70: starting again will not help. 75: start it again.
+    0: told to stop, and nothing in hand was left behind. 70: starting again will not help. 75: start it again, or told
+    to stop while a server was away or hung: what was in hand stays pending, and the next worker writes it.
     """
+    stop = threading.Event()
+    with ended_within(settings.logs_worker_stop_seconds, stop, EXIT_TEMPORARY):
+        return _run(settings, stop)
+
+
+def _run(settings: WorkerSettings, stop: threading.Event) -> int:
     host = socket.gethostname()
     pulse = Pulse(name=worker_name(host), host=host, pid=os.getpid())
     heart = Heart(_queue(settings), pulse)
     heart.start()
     try:
-        return _start_up(settings, pulse) or _work(settings, pulse)
+        return _start_up(settings, pulse) or _work(settings, pulse, stop)
     finally:
         heart.stop()
 
@@ -66,11 +74,10 @@ def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
     return EXIT_DONE
 
 
-def _work(settings: WorkerSettings, pulse: Pulse) -> int:
-    stop = threading.Event()
+def _work(settings: WorkerSettings, pulse: Pulse, stop: threading.Event) -> int:
     crew = Crew(settings, pulse, stop)
     look_less_often()
-    with _signals_set(stop):
+    with _signals_set(stop, pulse):
         pulse.state = "running"
         started: dict[str, str | None] = {"event": "worker_started", "worker": pulse.name, "revision": pulse.revision}
         logger.info("the worker is running", extra=started)
@@ -83,7 +90,7 @@ def _work(settings: WorkerSettings, pulse: Pulse) -> int:
         "dead_letters": written.dead_letters,
     }
     logger.info("the worker has stopped", extra=extra)
-    if crew.failed.is_set() or crew.outdated.is_set():
+    if crew.failed.is_set() or crew.outdated.is_set() or crew.left_behind.is_set():
         return EXIT_TEMPORARY
     return EXIT_DONE
 
@@ -93,11 +100,12 @@ def _queue(settings: WorkerSettings) -> EventQueue:
 
 
 @contextmanager
-def _signals_set(stop: threading.Event) -> Iterator[None]:
+def _signals_set(stop: threading.Event, pulse: Pulse) -> Iterator[None]:
     """SIGTERM and SIGINT set *stop*; a second one ends the process at once, as it would without us."""
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
+        pulse.state = "stopping"
         stop.set()
 
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}

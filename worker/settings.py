@@ -57,6 +57,11 @@ class WorkerSettings(BaseSettings):
     logs_migration_lock_timeout_seconds: float = Field(
         default=4.0, gt=0, description="How long one statement of a migration waits for a lock."
     )
+    logs_worker_stop_seconds: float = Field(
+        default=25.0,
+        gt=0,
+        description="How long a worker told to stop may finish what it has in hand; less than its supervisor waits.",
+    )
     dead_letter_retention_days: int = Field(default=30, ge=1, description="How long dead letters are kept.")
 
     @property

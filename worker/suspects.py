@@ -1,12 +1,14 @@
 """Which row a failed COPY failed at, so that one look at it alone spares the halving of all."""
 
 import re
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from uuid import UUID
 
 import psycopg
 
+from log_events.wire import LogEvent
 from worker.decode import Batch
 from worker.tables import LLM_LOGS, SYSTEM_LOGS
 
@@ -21,8 +23,14 @@ def suspects_of(error: psycopg.Error, batch: Batch) -> AbstractSet[RowKey]:
     found = _PLACE.search(error.diag.context or "")
     if found is None:
         return frozenset()
-    copied = {SYSTEM_LOGS.name: batch.system_logs, LLM_LOGS.name: batch.llm_logs}.get(found[1], ())
+    copied = _copied(batch, found[1])
     if not 1 <= int(found[2]) <= len(copied):
         return frozenset()
     event = copied[int(found[2]) - 1]
     return {(event.created_at, event.id)}
+
+
+def _copied(batch: Batch, table_name: str) -> Sequence[LogEvent]:
+    if table_name == SYSTEM_LOGS.name:
+        return batch.system_logs
+    return batch.llm_logs if table_name == LLM_LOGS.name else ()

@@ -3,18 +3,22 @@
 -- ARGV: most events, most bytes an entry, most bytes the stream may hold, a fresh generation.
 -- Returns: events carried, events left in the list.
 local most = math.min(tonumber(ARGV[1]), 1000) -- unpack has room for some 8,000 values, two an event
-local kind = redis.call('TYPE', KEYS[1]).ok
-if kind == 'none' then return {0, 0} end
-if kind ~= 'list' then return redis.error_reply('NOTLIST ' .. KEYS[1] .. ' is a ' .. kind) end
-local stream = redis.call('TYPE', KEYS[2]).ok
-if stream ~= 'none' and stream ~= 'stream' then return redis.error_reply('NOTSTREAM ' .. KEYS[2] .. ' is a ' .. stream) end
-if tonumber(redis.call('GET', KEYS[4]) or '0') >= tonumber(ARGV[3]) then return {0, redis.call('LLEN', KEYS[1])} end
-
--- Lua takes nothing back: what can fail, a key of another type, fails before the first event is taken.
+-- Lua takes nothing back: what can fail, a key of another type, fails before the first write.
 redis.call('GET', KEYS[3])
+redis.call('GET', KEYS[4])
 redis.call('GET', KEYS[5])
 redis.call('HLEN', KEYS[6])
 redis.call('HLEN', KEYS[7])
+local stream = redis.call('TYPE', KEYS[2]).ok
+-- An empty stream holds nothing, whatever was counted before somebody emptied it past the scripts.
+if (stream == 'none' or stream == 'stream') and redis.call('XLEN', KEYS[2]) == 0 then
+  redis.call('DEL', KEYS[3], KEYS[4], KEYS[7])
+end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'none' then return {0, 0} end
+if kind ~= 'list' then return redis.error_reply('NOTLIST ' .. KEYS[1] .. ' is a ' .. kind) end
+if stream ~= 'none' and stream ~= 'stream' then return redis.error_reply('NOTSTREAM ' .. KEYS[2] .. ' is a ' .. stream) end
+if tonumber(redis.call('GET', KEYS[4]) or '0') >= tonumber(ARGV[3]) then return {0, redis.call('LLEN', KEYS[1])} end
 
 -- The first thing that looks like a type; the worker looks in the same way, so that both count the same.
 local function kind_of(value)
