@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.autogenerate import renderers
 from alembic.operations import MigrateOperation, ops
+from psycopg import sql
+from sqlalchemy import text
 from sqlalchemy.sql import coercions, roles
 
 if TYPE_CHECKING:
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
     from alembic.runtime.migration import MigrationContext
 
+# Importing it makes its operations members of alembic.op.
+_IMPORT = "from migrator import ops  # noqa: F401 - registers op.create_index_concurrently and its like"
 # Column names without their table, and values written out.
 _PLAIN: dict[str, Any] = {"include_table": False, "literal_binds": True}
+_IS_PARTITIONED = "SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(:name)"
 # What code that knows nothing of it can live with.
 _HARMLESS = (ops.CreateTableOp, ops.CreateIndexOp, ops.CreateTableCommentOp, ops.DropTableCommentOp)
 
@@ -30,7 +35,15 @@ class ConsentOp(MigrateOperation):
 
 
 class ConcurrentIndexOp(MigrateOperation):
-    """Stands for an index that is built without stopping writers."""
+    """Stands for an index that is built without stopping writers, on a *partitioned* table or a plain one."""
+
+    def __init__(self, index: ops.CreateIndexOp, *, partitioned: bool) -> None:
+        self.index = index
+        self.partitioned = partitioned
+
+
+class ConcurrentDropOp(MigrateOperation):
+    """Stands for an index that is dropped without stopping writers."""
 
     def __init__(self, index: ops.CreateIndexOp) -> None:
         self.index = index
@@ -42,17 +55,25 @@ def _render_consent(context: AutogenContext, operation: ConsentOp) -> str:
     return f"ops.require_consent_to_lose({operation.what!r})"
 
 
+@renderers.dispatch_for(ConcurrentDropOp)
+def _render_drop(context: AutogenContext, operation: ConcurrentDropOp) -> str:
+    context.imports.add(_IMPORT)
+    words = [repr(operation.index.index_name), repr(operation.index.table_name)]
+    if operation.index.schema:
+        words.append(f"schema={operation.index.schema!r}")
+    return f"op.drop_index_concurrently({', '.join(words)})"
+
+
 @renderers.dispatch_for(ConcurrentIndexOp)
 def _render_index(context: AutogenContext, operation: ConcurrentIndexOp) -> str:
-    # Importing it makes its operations members of alembic.op.
-    context.imports.add("from migrator import ops  # noqa: F401 - registers op.create_index_concurrently")
+    context.imports.add(_IMPORT)
     index = operation.index.to_index()
     compiler = context.migration_context.dialect.statement_compiler(context.migration_context.dialect, None)
     columns = []
     for expression in index.expressions:
         name = getattr(expression, "name", None)
-        text = compiler.process(coercions.expect(roles.DDLExpressionRole, expression), **_PLAIN)
-        columns.append(repr(name) if isinstance(name, str) and name == text else f"sa.text({text!r})")
+        written = compiler.process(coercions.expect(roles.DDLExpressionRole, expression), **_PLAIN)
+        columns.append(repr(name) if isinstance(name, str) and name == written else f"sa.text({written!r})")
     options = index.dialect_options["postgresql"]
     words = [repr(index.name), repr(operation.index.table_name), f"[{', '.join(columns)}]"]
     if index.unique:
@@ -61,6 +82,8 @@ def _render_index(context: AutogenContext, operation: ConcurrentIndexOp) -> str:
         words.append(f"where={compiler.process(options['where'], **_PLAIN)!r}")
     if operation.index.schema:
         words.append(f"schema={operation.index.schema!r}")
+    if operation.partitioned:
+        words.append("partitioned=True")
     return f"op.create_index_concurrently({', '.join(words)})"
 
 
@@ -110,20 +133,20 @@ class Drafter:
         if directives:
             self.drafts.append(_described(script))
         for index in indexes:
-            directives.append(self._apart(script, index, is_first=not directives))
+            operation = ConcurrentIndexOp(index, partitioned=_is_partitioned(context, index))
+            directives.append(self._apart(script, operation, is_first=not directives))
 
-    def _apart(self, script: Any, index: ops.CreateIndexOp, *, is_first: bool) -> ops.MigrationScript:
+    def _apart(self, script: Any, operation: ConcurrentIndexOp, *, is_first: bool) -> ops.MigrationScript:
         """Return a script for the one index; outside a transaction, a revision may do one thing only."""
+        index = operation.index
         revision = script.rev_id if is_first else uuid.uuid4().hex[-12:]
         message = script.message if is_first else f"Build {index.index_name}"
         head = script.head if is_first else self.drafts[-1].revision
         self.drafts.append(Draft(revision, [], not index.unique))
-        drop = ops.DropIndexOp.from_index(index.to_index())
-        drop.schema = index.schema
         return ops.MigrationScript(
             revision,
-            ops.UpgradeOps(ops=[ConcurrentIndexOp(index)]),
-            ops.DowngradeOps(ops=[drop]),
+            ops.UpgradeOps(ops=[operation]),
+            ops.DowngradeOps(ops=[ConcurrentDropOp(index)]),
             message=message,
             head=head,
             splice=script.splice,
@@ -135,6 +158,12 @@ def _described(script: Any) -> Draft:
     if loses:
         script.downgrade_ops.ops.insert(0, ConsentOp(" and ".join(loses)))
     return Draft(script.rev_id, loses, all(map(_is_additive, _flat(script.upgrade_ops.ops))))
+
+
+def _is_partitioned(context: MigrationContext, index: ops.CreateIndexOp) -> bool:
+    """Whether the database that autogenerate compares with has the index's table as a partitioned one."""
+    name = sql.Identifier(*filter(None, [index.schema, index.table_name])).as_string()
+    return bool(context.connection and context.connection.scalar(text(_IS_PARTITIONED), {"name": name}))
 
 
 def _lost(operations: Iterable[Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from migrator.authoring.allowances import allowed, read_allowances
 from migrator.authoring.findings import Finding, LintRules
 from migrator.authoring.known_schema import schema_before
-from migrator.authoring.lint_source import GENTLE, called, function, judge_source
+from migrator.authoring.lint_source import function, is_gentle, judge_source
 from migrator.authoring.lint_statements import judge_statements
 from migrator.authoring.offline_sql import upgrade_sql
 from migrator.authoring.seals import broken_seals
@@ -48,8 +48,8 @@ def lint_revision(chain: Chain, file: RevisionFile, rules: LintRules) -> list[Fi
 
 def _judge_sql(chain: Chain, file: RevisionFile, text: str, rules: LintRules) -> list[Finding]:
     way = function(file.tree, "upgrade")
-    if way is not None and any(called(node) in GENTLE for node in ast.walk(way)):
-        # Offline it is rendered as one crude statement; online it has been proven to stop nobody.
+    if way is not None and any(map(is_gentle, ast.walk(way))):
+        # Offline it is rendered as a cruder script; online it has been proven to stop nobody.
         return []
     before = schema_before(chain.environment, file.down_revision)
     parsed = statements(text)

@@ -23,6 +23,8 @@ _LOSING_SQL = re.compile(r"\b(DROP\s+(TABLE|COLUMN|SCHEMA)|TRUNCATE|DELETE\s+FRO
 _CONSENT = {"require_consent_to_lose", "require_data_loss_consent"}
 _TRANSACTION = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|START\s+TRANSACTION|END)\b", re.IGNORECASE)
 _AUTOCOMMIT = {
+    "add_check",
+    "add_not_null",
     "create_index_concurrently",
     "drop_index_concurrently",
     "attach_as_partition",
@@ -30,8 +32,15 @@ _AUTOCOMMIT = {
     "run_in_batches",
     "autocommit_block",
 }
-#: Operations of migrator.ops that leave a table in use while they work through its rows.
-GENTLE = {"attach_as_partition", "merge_partitions", "run_in_batches"}
+# Operations of migrator.ops that leave a table in use, and that `--sql` writes as something cruder.
+_GENTLE = {
+    "add_check",
+    "add_not_null",
+    "attach_as_partition",
+    "drop_index_concurrently",
+    "merge_partitions",
+    "run_in_batches",
+}
 
 Verdict = tuple[str, str, str]
 """A rule, its message, and the line."""
@@ -52,6 +61,14 @@ def called(node: ast.AST) -> str:
     if not isinstance(node, ast.Call):
         return ""
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def is_gentle(node: ast.AST) -> bool:
+    """Whether it calls an operation that stops nobody online, whatever stands for it in `--sql`."""
+    name = called(node)
+    if name == "create_index_concurrently" and isinstance(node, ast.Call):
+        return any(keyword.arg == "partitioned" and _is_true(keyword.value) for keyword in node.keywords)
+    return name in _GENTLE
 
 
 def function(tree: ast.Module, name: str) -> ast.FunctionDef | None:

@@ -108,7 +108,13 @@ def _judge(statement: Statement, progress: Progress) -> Iterator[Verdict]:
             yield "add-trigger", "From its commit on it runs for every write of running code; writers wait meanwhile."
     dropped = re.match(r"DROP INDEX (?!CONCURRENTLY)", text)
     if dropped:
-        yield "drop-index", "It waits for, and then stops, everybody who uses the table. Drop it concurrently, apart."
+        yield (
+            "drop-index",
+            (
+                "It waits for, and then stops, everybody who uses the table. Use op.drop_index_concurrently, in a "
+                "revision of its own."
+            ),
+        )
 
 
 def _judge_index(statement: Statement, progress: Progress) -> Iterator[Verdict]:
@@ -136,6 +142,14 @@ def _judge_index(statement: Statement, progress: Progress) -> Iterator[Verdict]:
         )
     if match["concurrently"] and statement.in_transaction:
         yield "concurrently-in-transaction", "It fails inside a transaction. Use op.create_index_concurrently."
+    if match["concurrently"] and progress.before.is_partitioned(table):
+        yield (
+            "concurrently-on-partitioned",
+            (
+                f"PostgreSQL refuses it, because {table} is partitioned. Use op.create_index_concurrently with "
+                "partitioned=True, so that --sql is right too."
+            ),
+        )
     columns = _top_level(match["columns"])
     if not match["unique"] and columns > _MAX_COLUMNS:
         yield "wide-index", f"{columns} columns: beyond three an index seldom helps more, and each write pays for it."

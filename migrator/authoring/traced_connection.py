@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from psycopg import Transaction
 
 
 class Observer(Protocol):
@@ -73,6 +77,16 @@ class TracedConnection(psycopg.Connection[Any]):
         super().rollback()
         if self.observer is not None:
             self.observer.ended(self)
+
+    @contextmanager
+    def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Transaction]:
+        """Run a block as a transaction or a savepoint; see psycopg."""
+        try:
+            with super().transaction(savepoint_name, force_rollback) as transaction:
+                yield transaction
+        finally:
+            if self.observer is not None and self.info.transaction_status == TransactionStatus.IDLE:
+                self.observer.ended(self)
 
 
 def _text(query: Any, connection: psycopg.Connection[Any]) -> str:

@@ -166,3 +166,17 @@ def test_a_lock_is_held_until_its_transaction_ends(oracle_url):
     [held] = [lock.held_ms for lock in trace.statements[0].locks if lock.mode == AE]
     assert 200 <= held < 2000
     assert trace.statements[0].duration_ms < held
+
+
+def test_a_lock_of_a_transaction_block_is_held_until_the_block_ends(oracle_url):
+    with TracedConnection.connect(oracle_url, autocommit=True) as connection:
+        trace = LockTrace(oracle_url, [])
+        connection.observer = trace
+        with connection.transaction(), connection.transaction():
+            connection.execute("LOCK TABLE t IN EXCLUSIVE MODE")
+        [held] = [lock.held_ms for lock in trace.statements[0].locks if lock.mode == "Exclusive"]
+        connection.execute("SELECT pg_sleep(0.2)")
+        trace.close()
+
+    assert held is not None
+    assert [lock.held_ms for lock in trace.statements[0].locks if lock.mode == "Exclusive"] == [held]

@@ -24,6 +24,16 @@ FIRST = """
 op.execute('''CREATE TABLE public.things (id integer NOT NULL, colour varchar(20) NOT NULL, size bigint,
     CONSTRAINT things_pkey PRIMARY KEY (id), CONSTRAINT ck_things_colour CHECK (colour IN ('red', 'green')))''')
 """
+PARTITIONED = """
+from sqlalchemy import BigInteger, Date, Index
+Table("days", metadata, Column("day", Date, nullable=False), Column("size", BigInteger),
+    Index("ix_days_size", "size"), postgresql_partition_by="RANGE (day)")
+"""
+FIRST_PARTITIONED = """
+op.execute("CREATE TABLE public.days (day date NOT NULL, size bigint) PARTITION BY RANGE (day)")
+op.execute("CREATE TABLE public.days_1 PARTITION OF public.days FOR VALUES FROM (MINVALUE) TO ('2026-01-01')")
+op.execute("CREATE TABLE public.days_2 PARTITION OF public.days FOR VALUES FROM ('2026-01-01') TO (MAXVALUE)")
+"""
 MAKO = '''"""
 ${message}.
 
@@ -123,10 +133,28 @@ def test_an_index_on_a_table_in_use_gets_a_revision_of_its_own_and_is_built_conc
     assert first.is_sound, (first.findings, first.problems, first.trip.problems)
     assert "CREATE INDEX" not in first.sql
     assert "CREATE INDEX CONCURRENTLY" in second.sql
+    assert "partitioned" not in second.file.source
+    assert "op.drop_index_concurrently(" in second.file.source
     assert "WHERE size > 0" in second.sql
     assert second.trip.problems == []
     assert second.file.down_revision == first.file.revision
     assert second.file.path.name.endswith("_build_ix_things_size.py")
+
+
+def test_an_index_on_a_partitioned_table_becomes_a_sound_revision_of_its_own(tmp_path, scratch):
+    small = small_environment(tmp_path, "days", version_table="days_version", models=PARTITIONED)
+    (small.folder / "script.py.mako").write_text(MAKO)
+    small.add("aaaa", FIRST_PARTITIONED, "op.execute('DROP TABLE public.days')")
+
+    [made] = create_revision(small.environment, "find days by size", scratch)
+
+    assert made.is_sound, (made.findings, made.problems, made.trip.problems)
+    source = " ".join(made.file.source.split())
+    assert '"ix_days_size", "days", ["size"], schema="public", partitioned=True' in source
+    assert 'op.drop_index_concurrently("ix_days_size", "days", schema="public")' in source
+    assert "ShareUpdateExclusive on 2 partitions of public.days for " in source
+    assert "Share on public.days for " in source
+    assert "FOR partition IN" in made.sql
 
 
 def test_an_empty_revision_is_for_its_author_to_fill(shelf, scratch):
