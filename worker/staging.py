@@ -39,7 +39,7 @@ def insert_rows(
     results = insert_absent(cursor, table, trusted) if trusted else []
     brake.accepted(len(trusted))
     results += insert_by_halves(cursor, table, doubted, brake) if doubted else []
-    if not any(letter is not None and letter.reason == Reason.REFUSED for _, _, letter in results):
+    if not _any_refused(results):
         brake.released()
     return results
 
@@ -62,22 +62,31 @@ def insert_absent(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]
     return list(_results(table, rows, set(inserted), conflicts))
 
 
-def insert_by_halves(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row], brake: Brake) -> list[Result]:
+def insert_by_halves(
+    cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row], brake: Brake, *, known_refused: bool = False
+) -> list[Result]:
     """As `insert_absent`, but a row that PostgreSQL refuses is found by halving and becomes a dead letter."""
-    try:
-        with cursor.connection.transaction():
-            results = insert_absent(cursor, table, rows)
-        brake.accepted(len(rows))
-        return results
-    except psycopg.Error as exc:
-        if not is_data_error(exc):
-            raise
-        if len(rows) == 1:
-            brake.refused(cursor.connection, rows[0].event.created_at)
-            rejection = RejectedError(Reason.REFUSED, f"SQLSTATE {exc.sqlstate}", table.event_type)
-            return [(rows[0], "dead", rows[0].rejected(rejection))]
+    if not known_refused or len(rows) == 1:
+        try:
+            with cursor.connection.transaction():
+                results = insert_absent(cursor, table, rows)
+            brake.accepted(len(rows))
+            return results
+        except psycopg.Error as exc:
+            if not is_data_error(exc):
+                raise
+            if len(rows) == 1:
+                brake.refused(cursor.connection, rows[0].event.created_at)
+                rejection = RejectedError(Reason.REFUSED, f"SQLSTATE {exc.sqlstate}", table.event_type)
+                return [(rows[0], "dead", rows[0].rejected(rejection))]
     half = len(rows) // 2
-    return insert_by_halves(cursor, table, rows[:half], brake) + insert_by_halves(cursor, table, rows[half:], brake)
+    first = insert_by_halves(cursor, table, rows[:half], brake)
+    # Where the first half passed, the fault lies in the second: trying that as a whole would be in vain.
+    return first + insert_by_halves(cursor, table, rows[half:], brake, known_refused=not _any_refused(first))
+
+
+def _any_refused(results: Sequence[Result]) -> bool:
+    return any(letter is not None and letter.reason == Reason.REFUSED for _, _, letter in results)
 
 
 def _stage(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> None:

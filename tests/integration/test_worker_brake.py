@@ -51,7 +51,7 @@ def test_a_database_that_refuses_everything_is_waited_out(writer, logs_connectio
     logs_connection.execute(broken)
     writing = Writing(writer, [entry(*(system_event(component="long") for _ in range(20))) for _ in range(12)])
     wait_until(lambda: braked(writer))
-    wait_until(lambda: writer._brakes[TABLES[0]].patience._pause_seconds > 0.3)
+    wait_until(lambda: writer._brakes[TABLES[0]].patience._pause_seconds > 0.15)
 
     condemned = letters(logs_connection)["refused"]
     change(logs_connection, mended)
