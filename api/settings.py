@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
 from log_events.event_queue import DEFAULT_MAX_BYTES
+from logs_db.dead_letter_purge import DEFAULT_MAX_BYTES as DEFAULT_MAX_LETTER_BYTES
 from migrator.urls import checked_postgres_url
 
 _REDIS_URL_SHAPE = "redis://:password@host:6379/0 (or rediss://, unix://)"
@@ -73,6 +74,12 @@ class ApiSettings(BaseSettings):
         default=DEFAULT_MAX_BYTES,
         gt=0,
         description="Bytes that the log queue may hold, as the producers have it; health compares the queue with it.",
+    )
+
+    dead_letters_max_bytes: int = Field(
+        default=DEFAULT_MAX_LETTER_BYTES,
+        gt=0,
+        description="What dead letters may take, as the workers have it; health compares what they take with it.",
     )
 
     @field_validator("logs_database_url")

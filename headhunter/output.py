@@ -7,12 +7,21 @@ from rich.table import Table
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print *rows* under *titles*; what is in a cell is text and never markup."""
+    """Print *rows* under *titles*; what is in a cell is text, never markup and never a command to the terminal."""
     table = Table(*titles, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*("" if cell is None else _plain(cell) for cell in row))
     Console(highlight=False).print(table)
 
 
+def printable(text: str) -> str:
+    """*text* with all that is not for the eye as its code, lines and tabs too: no terminal takes it for a command."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
 def _plain(cell: object) -> str:
-    return str(cell).replace("[", "\\[")
+    lines = (printable(line) for line in str(cell).split("\n"))
+    return "\n".join(lines).replace("[", "\\[")

@@ -105,9 +105,20 @@ class EventQueue:
     def _script(self, name: str) -> Script:
         return self.client.register_script((SCRIPTS_FOLDER / f"{name}.lua").read_text())
 
-    def admit(self, frame: bytes, events: int, max_bytes: int = DEFAULT_MAX_BYTES, *, llm_logs: int = 0) -> bytes:
+    def admit(
+        self,
+        frame: bytes,
+        events: int,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        *,
+        llm_logs: int = 0,
+        others: int = 0,
+        version: bytes = WIRE_VERSION,
+    ) -> bytes:
         """
-        Put one frame of *events* events, *llm_logs* of them LLM logs, into the stream; return its entry id.
+        Put one frame of *events* events into the stream; return its entry id.
+
+        *llm_logs* of them are LLM logs, and *others* nobody knows what.
 
         Raises:
             QueueFullError: Nothing was taken; keep the frame and try again.
@@ -115,7 +126,8 @@ class EventQueue:
         """
         held = (self.keys.stream, self.keys.events, self.keys.bytes)
         keys = (*held, self.keys.generation, self.keys.accepted, self.keys.waiting)
-        args = (max_bytes, WIRE_VERSION, events, llm_logs, frame, _fresh_generation())
+        further = ("o", others) if others else ()
+        args = (max_bytes, version, events, llm_logs, frame, _fresh_generation(), *further)
         with _full_is_queue_full():
             return bytes(self._admit(keys=keys, args=args))
 

@@ -44,6 +44,11 @@ def counts_of_encoded(encoded: Iterable[bytes]) -> KindCounts:
     return KindCounts(system_logs, llm_logs)
 
 
+def kind_of_encoded(raw: bytes) -> Kind:
+    """The kind of one framed event, whatever it holds."""
+    return "llm_log" if counts_of_encoded([raw[:4].ljust(4, b"\0")]).llm_logs else "system_log"
+
+
 def kind_of_pushed(raw: bytes) -> Kind:
     """The kind of a pushed event: the first thing that looks like a type, just as lua/bridge.lua looks for it."""
     found = _TYPE.search(raw)

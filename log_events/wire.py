@@ -42,6 +42,11 @@ def encode_event(event: LogEvent) -> bytes:
 def join_frame(encoded: Sequence[bytes]) -> bytes:
     """A frame of already encoded events: CRC-32, then a MessagePack array of them."""
     body = b"".join((_array_header(len(encoded)), *encoded))
+    return with_checksum(body)
+
+
+def with_checksum(body: bytes) -> bytes:
+    """*body* after its CRC-32, as `checked_body` takes it."""
     return zlib.crc32(body).to_bytes(CRC_BYTES, "big") + body
 
 
@@ -59,7 +64,7 @@ def decode_frame(frame: bytes) -> list[LogEvent]:
         EventError: The frame is whole, but an event in it breaks the contract; take them one by one with `split_frame`.
     """
     try:
-        return _events_decoder.decode(_checked_body(frame))
+        return _events_decoder.decode(checked_body(frame))
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise EventError(str(exc)) from exc
 
@@ -72,7 +77,7 @@ def split_frame(frame: bytes) -> list[bytes]:
         FrameError: The frame is not a MessagePack array with a matching CRC.
     """
     try:
-        return [bytes(raw) for raw in _raws_decoder.decode(_checked_body(frame))]
+        return [bytes(raw) for raw in _raws_decoder.decode(checked_body(frame))]
     except msgspec.DecodeError as exc:
         raise FrameError(str(exc)) from exc
 
@@ -90,7 +95,13 @@ def decode_event(encoded: bytes) -> LogEvent:
         raise EventError(str(exc)) from exc
 
 
-def _checked_body(frame: bytes) -> memoryview:
+def checked_body(frame: bytes) -> memoryview:
+    """
+    What follows the CRC-32 of *frame*.
+
+    Raises:
+        FrameError: The CRC does not match.
+    """
     body = memoryview(frame)[CRC_BYTES:]
     if len(frame) <= CRC_BYTES or zlib.crc32(body) != int.from_bytes(frame[:CRC_BYTES], "big"):
         raise FrameError("the frame's checksum does not match its content")

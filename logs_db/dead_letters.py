@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     import psycopg
 
-PURGE_BATCH_ROWS = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRow:
@@ -34,6 +32,8 @@ class DeadLetterRow:
     sha256: bytes
     raw: bytes
     raw_is_complete: bool
+    generation: str | None = None
+    frame_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class DeadLetterSummary:
     size_bytes: int
     seen_count: int
     last_seen_at: datetime
+    replayed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,23 @@ class StoredDeadLetter(DeadLetterSummary):
     sha256: bytes
     raw: bytes
     raw_is_complete: bool
+    generation: str | None
+    frame_version: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterCount:
-    """How many dead letters have one reason, and when the newest of them was accepted."""
+    """How many dead letters have one reason, how many of them were replayed, and when the newest was accepted."""
 
     reason: str
     rows: int
+    replayed_rows: int
     newest_at: datetime
+
+    @property
+    def unreplayed_rows(self) -> int:
+        """Those that are no rows."""
+        return self.rows - self.replayed_rows
 
 
 def _columns(of: type) -> sql.Composed:
@@ -77,32 +86,35 @@ def _columns(of: type) -> sql.Composed:
 
 _UPSERT: Final = sql.SQL(
     "INSERT INTO public.dead_letters AS d ({}) VALUES ({}) "
-    "ON CONFLICT (id) DO UPDATE SET seen_count = d.seen_count + 1, last_seen_at = now()"
+    "ON CONFLICT (id) DO UPDATE SET "
+    "seen_count = d.seen_count + 1, last_seen_at = now(), reason = excluded.reason, detail = excluded.detail"
 ).format(_columns(DeadLetterRow), sql.SQL(", ").join([sql.Placeholder()] * len(fields(DeadLetterRow))))
 _PAGE: Final = sql.SQL("SELECT {} FROM public.dead_letters WHERE {} ORDER BY created_at DESC, id DESC LIMIT %(limit)s")
 _ONE: Final = sql.SQL("SELECT {} FROM public.dead_letters WHERE id = %s").format(_columns(StoredDeadLetter))
 _COUNTS: LiteralString = """
-SELECT reason, count(*) AS rows, max(created_at) AS newest_at
+SELECT reason, count(*) AS rows, count(replayed_at) AS replayed_rows, max(created_at) AS newest_at
 FROM public.dead_letters
 WHERE %(since)s::timestamptz IS NULL OR created_at >= %(since)s
 GROUP BY reason ORDER BY reason
 """
-_PURGE: LiteralString = """
-DELETE FROM public.dead_letters WHERE id = ANY (ARRAY(
-    SELECT id FROM public.dead_letters
-    WHERE created_at < now() - pg_catalog.make_interval(days => %s)
-    ORDER BY created_at, id LIMIT %s FOR UPDATE SKIP LOCKED))
+_MARK: LiteralString = """
+UPDATE public.dead_letters SET replayed_at = now() WHERE id = %s AND replayed_at IS NULL
 """
 
 
 def upsert(cursor: psycopg.Cursor[Any], letters: Sequence[DeadLetterRow]) -> None:
     """
-    Write *letters* in the transaction of *cursor*; one that is there already is counted and keeps its first content.
+    Write *letters* in the transaction of *cursor*; one that is there already is counted, with the latest verdict.
 
     They are written in the order of their keys, so that two workers with the same ones wait for each other instead
     of running into a deadlock.
     """
     cursor.executemany(_UPSERT, [_values(letter) for letter in sorted(letters, key=lambda letter: letter.id)])
+
+
+def mark_replayed(cursor: psycopg.Cursor[Any], letter_ids: Sequence[UUID]) -> None:
+    """Note in the transaction of *cursor* that what these letters held are rows now; in the order of their keys."""
+    cursor.executemany(_MARK, [(letter_id,) for letter_id in sorted(set(letter_ids))])
 
 
 def read_page(
@@ -134,20 +146,6 @@ def read_counts(connection: psycopg.Connection[Any], *, since: datetime | None =
     """Return how many dead letters there are by reason, of those accepted *since* then or of all."""
     with connection.cursor(row_factory=class_row(DeadLetterCount)) as cursor:
         return cursor.execute(_COUNTS, {"since": since}).fetchall()
-
-
-def purge_expired(connection: psycopg.Connection[Any], retention_days: int) -> int:
-    """
-    Delete the dead letters accepted more than *retention_days* ago, and return how many they were.
-
-    In batches of a transaction each: the connection must be in autocommit.  Two processes may do it at once.
-    """
-    purged_rows = 0
-    while True:
-        batch_rows = connection.execute(_PURGE, (retention_days, PURGE_BATCH_ROWS)).rowcount
-        purged_rows += batch_rows
-        if batch_rows < PURGE_BATCH_ROWS:
-            return purged_rows
 
 
 def _values(letter: DeadLetterRow) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Literal
 
-from log_events.kinds import KINDS, Kind, kind_of_pushed
+from log_events.kinds import KINDS, Kind
 from log_events.wire import LogEvent
 from logs_db.ledger import EntryKey, LedgerRow
 from worker.entry import Entry
@@ -44,8 +44,9 @@ class Account:
 
 def kind_of(entry: Entry, raw: bytes, event: LogEvent | None, event_type: str | None) -> Kind:
     """The kind under which the door counted an event: by the look of its bytes in the list, by its type in a frame."""
-    if entry.is_from_list:
-        return kind_of_pushed(raw)
+    at_door = entry.kind_at_door(raw)
+    if at_door is not None:
+        return at_door
     if event is not None:
         return _KIND_OF[type(event)]
     return next((kind for kind in KINDS if kind == event_type), "other")

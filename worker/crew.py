@@ -35,7 +35,11 @@ class Crew:
         self._pulse = pulse
         self._stop = stop
         self._maintenance = Maintenance(
-            self._queue(), settings.maintenance_url, settings.dead_letter_retention_days, stop
+            self._queue(),
+            settings.maintenance_url,
+            settings.dead_letter_retention_days,
+            settings.dead_letters_max_bytes,
+            stop,
         )
         self._brakes = Brakes(stop)
         self._pulse.patiences += [brake.patience for brake in self._brakes.values()]

@@ -17,7 +17,8 @@ from worker.account import Account, kind_of
 from worker.entry import Entry
 from worker.json_text import parse_json
 from worker.loose_event import loose_fields
-from worker.mending import mend
+from worker.mending import mend, redated
+from worker.replayed import opened
 from worker.verdicts import KEPT_RAW_BYTES, MAX_EVENT_BYTES, Reason, RejectedError
 
 ACCEPTED_PAST = timedelta(days=30)
@@ -155,6 +156,7 @@ def accepted_times(entry: Entry) -> tuple[datetime, datetime]:
 def _items(entry: Entry) -> Iterator[Row | Dead]:
     """Each event of *entry* as a row or a dead letter; the whole of it as one where it cannot be taken apart."""
     try:
+        entry = opened(entry)
         raws = _raws(entry)
     except FrameError as exc:
         yield _dead_entry(entry, RejectedError(Reason.DAMAGED_FRAME, str(exc)))
@@ -162,7 +164,7 @@ def _items(entry: Entry) -> Iterator[Row | Dead]:
     except RejectedError as exc:
         yield _dead_entry(entry, exc)
         return
-    for index, raw in enumerate(raws):
+    for index, raw in enumerate(raws, entry.first_index):
         try:
             yield Row(_event(entry, index, raw), entry, index, raw)
         except RejectedError as exc:
@@ -176,6 +178,8 @@ def _dead_entry(entry: Entry, rejection: RejectedError) -> Dead:
 
 
 def _raws(entry: Entry) -> list[bytes]:
+    if entry.replay is not None:
+        return entry.replay.raws
     if entry.is_from_list:
         return entry.list_events()
     if entry.frame is None:
@@ -189,9 +193,11 @@ def _event(entry: Entry, index: int, raw: bytes) -> LogEvent:
     if len(raw) > MAX_EVENT_BYTES:
         raise RejectedError(Reason.TOO_LARGE, f"{len(raw)} bytes")
     event_type, fields = _pushed_fields(raw) if entry.is_from_list else loose_fields(raw)
+    earliest, latest = accepted_times(entry)
+    if entry.replay is not None and entry.replay.redates:
+        fields = redated(fields, earliest, latest)
     default_id = entry.derived_id("event", index, raw)
     event = mend(event_type, fields, default_id=default_id, default_created_at=entry.accepted_at)
-    earliest, latest = accepted_times(entry)
     if not earliest <= event.created_at <= latest:
         raise RejectedError(Reason.TIMESTAMP_OUT_OF_RANGE, event.created_at.isoformat(), event_type)
     return event
@@ -208,17 +214,20 @@ def _pushed_fields(raw: bytes) -> tuple[Any, dict[str, Any]]:
 def dead_letter(entry: Entry, index: int | None, raw: bytes, rejection: RejectedError) -> DeadLetterRow:
     """The dead letter of one rejected event, or of a whole entry where *index* is None."""
     is_complete = len(raw) <= MAX_EVENT_BYTES
+    origin = entry.origin
     return DeadLetterRow(
         id=entry.derived_id("dead_letter", index, raw),
         created_at=entry.accepted_at,
         reason=rejection.reason,
         detail=rejection.detail,
         event_type=rejection.event_type,
-        source="list" if entry.is_from_list else "stream",
-        entry_id=entry.id.decode(),
+        source=origin.source,
+        entry_id=origin.entry_id,
         entry_index=index,
         size_bytes=len(raw),
         sha256=hashlib.sha256(raw).digest(),
         raw=raw if is_complete else raw[:KEPT_RAW_BYTES],
         raw_is_complete=is_complete,
+        generation=origin.generation,
+        frame_version=origin.frame_version,
     )

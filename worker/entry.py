@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
-from log_events.kinds import KindCounts
+from log_events.kinds import Kind, KindCounts, kind_of_pushed
+from log_events.replay_frame import REPLAY_VERSION, Replay
 
 EVENT_NAMESPACE = UUID("0195f3a2-6c1e-7d54-9b1e-2f6a7c3d8e90")
 """Namespace of the ids that are derived, of events without one and of dead letters."""
@@ -16,6 +17,20 @@ MOST_DIGITS = 7
 
 MOST_GENERATION = 32
 """Characters that a generation has, as the ledger's column."""
+
+
+MOST_VERSION = 32
+"""Characters that are kept of a frame's version, as dead letters do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """By which door and in which entry an event came in first; what is derived for it is derived from this."""
+
+    source: str
+    entry_id: str | None
+    generation: str | None
+    frame_version: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,33 @@ class Entry:
         """What tells it from every other entry there ever was: milliseconds, number, generation."""
         milliseconds, _, number = self.id.partition(b"-")
         return int(milliseconds), int(number), self.generation
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether its events may be rows already: it was read before, or it is the replay of a dead letter."""
+        return self.is_redelivered or self.version == REPLAY_VERSION
+
+    @property
+    def version(self) -> bytes | None:
+        """Version of its frame; None where it came from the list."""
+        return self.fields.get(b"v")
+
+    @property
+    def replay(self) -> Replay | None:
+        """The dead letter that it brings back; only a `ReplayedEntry` brings one."""
+        return None
+
+    @property
+    def first_index(self) -> int:
+        """Place of the first of its events in the entry that brought them first."""
+        return 0
+
+    @property
+    def origin(self) -> Origin:
+        """Where its events came in first."""
+        version = None if self.version is None else self.version.decode("latin-1").encode("unicode_escape").decode()
+        source = "list" if self.is_from_list else "stream"
+        return Origin(source, self.id.decode(), self.generation, version and version[:MOST_VERSION])
 
     @property
     def accepted_at(self) -> datetime:
@@ -76,8 +118,16 @@ class Entry:
 
     def derived_id(self, kind: str, index: int | None, raw: bytes) -> UUID:
         """An id, the same at each delivery, another for each event; *kind* is ``event`` or ``dead_letter``."""
-        name = f"{kind}/{self.generation}/{self.id.decode()}/{index}/{hashlib.sha256(raw).hexdigest()}"
-        return uuid5(EVENT_NAMESPACE, name)
+        return derived_id(kind, f"{self.generation}/{self.id.decode()}", index, raw)
+
+    def kind_at_door(self, raw: bytes) -> Kind | None:
+        """The kind under which the door counted one of its events by its bytes alone; None: by its type."""
+        return kind_of_pushed(raw) if self.is_from_list else None
+
+
+def derived_id(kind: str, place: str, index: int | None, raw: bytes) -> UUID:
+    """An id made of the *place* where an event came in first, the *index* in it, and its bytes."""
+    return uuid5(EVENT_NAMESPACE, f"{kind}/{place}/{index}/{hashlib.sha256(raw).hexdigest()}")
 
 
 def _field_name(index: int) -> bytes:

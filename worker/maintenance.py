@@ -12,7 +12,8 @@ import redis
 
 from log_events.event_queue import EventQueue
 from log_events.wire import LogEvent
-from logs_db import dead_letters, ledger, partitions
+from logs_db import dead_letter_purge, ledger, partitions
+from logs_db.dead_letter_selection import Totals
 from migrator.classifier import sentence
 from worker.store import CONNECT_TIMEOUT_SECONDS
 from worker.tables import LLM_LOGS, SYSTEM_LOGS
@@ -33,12 +34,14 @@ class Maintenance:
         queue: Over a connection of its own.
         url: Of a role that owns the tables, past any pooler.
         retention_days: How long dead letters are kept.
+        max_bytes: What dead letters may take before those that were replayed are let go early.
     """
 
-    def __init__(self, queue: EventQueue, url: str, retention_days: int, stop: threading.Event) -> None:
+    def __init__(self, queue: EventQueue, url: str, retention_days: int, max_bytes: int, stop: threading.Event) -> None:
         self._queue = queue
         self._url = url
         self._retention_days = retention_days
+        self._max_bytes = max_bytes
         self._stop = stop
         self._making = threading.Lock()
 
@@ -69,9 +72,18 @@ class Maintenance:
     def _pass(self) -> None:
         with self._making, self._connected() as connection:
             partitions.maintain(connection)
-            dead_letters.purge_expired(connection, self._retention_days)
+            self._let_letters_go(connection)
             generation, milliseconds, number = self._queue.boundary()
             ledger.fold(connection, generation=generation, oldest_ms=milliseconds, oldest_seq=number)
+
+    def _let_letters_go(self, connection: psycopg.Connection[Any]) -> None:
+        expired = dead_letter_purge.purge_expired(connection, self._retention_days)
+        room = dead_letter_purge.make_room(connection, self._max_bytes)
+        _tell_of(expired, "dead_letters_expired", "dead letters were deleted because their retention is over")
+        _tell_of(room.purged, "dead_letters_made_room", "replayed dead letters were deleted to make room for others")
+        if room.held_bytes > self._max_bytes:
+            extra = {"event": "dead_letters_full", "bytes": room.held_bytes, "max_bytes": self._max_bytes}
+            logger.warning("dead letters take more than DEAD_LETTERS_MAX_BYTES; all are kept", extra=extra)
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
@@ -83,3 +95,9 @@ class Maintenance:
             application_name="headhunter-maintenance",
         ) as connection:
             yield connection
+
+
+def _tell_of(purged: Totals, event: str, message: str) -> None:
+    if purged.letters:
+        extra = {"event": event, "letters": purged.letters, "unreplayed": purged.unreplayed, "bytes": purged.raw_bytes}
+        logger.warning(message, extra=extra)

@@ -5,6 +5,7 @@ All of it is a pure function of the event's bytes and its stream entry: a redeli
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -27,6 +28,9 @@ EVENT_TYPES: dict[str, type[LogEvent]] = {"system_log": SystemLogEvent, "llm_log
 
 MAX_DECIMAL_EXPONENT = 1000
 """Amounts beyond ten to this power are no costs, and PostgreSQL's numeric would refuse the largest of them."""
+
+CLAIMED_TIME = "claimed_created_at"
+"""Key of ``extra_data`` under which a redated event keeps the time that it came with."""
 
 _encode_json = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -53,6 +57,17 @@ def mend(event_type: object, fields: Mapping[str, Any], *, default_id: UUID, def
         return _mended(struct, fields, default_id, default_created_at)
     except RejectedError as exc:
         raise RejectedError(exc.reason, exc.detail, str(event_type)) from exc
+
+
+def redated(fields: dict[str, Any], earliest: datetime, latest: datetime) -> dict[str, Any]:
+    """*fields* without a time that cannot be used; what it said is kept, as unknown fields are, in ``extra_data``."""
+    claimed = fields.get("created_at")
+    if claimed is None:
+        return fields
+    with suppress(RejectedError):
+        if earliest <= _time("created_at", claimed) <= latest:
+            return fields
+    return {**fields, "created_at": None, CLAIMED_TIME: str(claimed)}
 
 
 def _mended(

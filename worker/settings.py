@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from log_events.event_queue import DEFAULT_MAX_BYTES
+from logs_db.dead_letter_purge import DEFAULT_MAX_BYTES as DEFAULT_MAX_LETTER_BYTES
 from migrator.budgets import Budgets
 from migrator.urls import checked_postgres_url
 
@@ -63,6 +64,11 @@ class WorkerSettings(BaseSettings):
         description="How long a worker told to stop may finish what it has in hand; less than its supervisor waits.",
     )
     dead_letter_retention_days: int = Field(default=30, ge=1, description="How long dead letters are kept.")
+    dead_letters_max_bytes: int = Field(
+        default=DEFAULT_MAX_LETTER_BYTES,
+        ge=1024 * 1024,
+        description="What dead letters may take; beyond, those that were replayed are let go early, and no other ever.",
+    )
 
     @property
     def database_url(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from msgspec.structs import astuple
@@ -14,9 +15,11 @@ from psycopg.pq import Format
 
 from logs_db import dead_letters, ledger
 from logs_db.dead_letters import DeadLetterRow
-from worker.account import Account
+from worker.account import Account, Outcome
 from worker.brake import Brakes
 from worker.decode import Batch, Dead, Row
+from worker.entry import Entry
+from worker.replayed import ReplayedEntry
 from worker.staging import insert_rows
 from worker.suspects import RowKey
 from worker.tables import COPY_NEW, LLM_LOGS, SYSTEM_LOGS, TABLES, copy_rows
@@ -121,7 +124,9 @@ def write_checked(
     account = Account()
     with _transaction(connection) as cursor:
         written = ledger.known_entries(cursor, {row.entry.key for row in rows} | {item.entry.key for item in dead})
-        letters = _count_dead([item for item in dead if item.entry.key not in written], account)
+        newly_dead = [item for item in dead if item.entry.key not in written]
+        letters = _count_dead(newly_dead, account)
+        settled = [letter_id for item in newly_dead for letter_id in _settled(item.entry, "dead")]
         unwritten = [row for row in rows if row.entry.key not in written]
         for table in TABLES:
             of_table = [row for row in unwritten if isinstance(row.event, table.struct)]
@@ -129,9 +134,16 @@ def write_checked(
             for row, outcome, letter in results:
                 account.add(row.entry, row.kind, outcome)
                 letters += [letter] if letter else []
+                settled += _settled(row.entry, outcome)
         dead_letters.upsert(cursor, letters)
+        dead_letters.mark_replayed(cursor, settled)
         ledger.append(cursor, account.rows())
     return Written.of(account)
+
+
+def _settled(entry: Entry, outcome: Outcome) -> list[UUID]:
+    """The dead letter that is done with, where *entry* is its replay and one of its events had *outcome*."""
+    return [entry.replay.letter_id] if isinstance(entry, ReplayedEntry) and entry.settles(outcome) else []
 
 
 def _count_dead(dead: Sequence[Dead], account: Account) -> list[DeadLetterRow]:

@@ -35,7 +35,11 @@ WRITE_FAIL_SECONDS = 60.0
 """Time that events wait without anything being written: more is a failure."""
 
 DEAD_LETTERS_WARN = 1
-"""Dead letters of the last 24 hours: as many are a warning.  They are kept, so they are never a failure."""
+"""Dead letters of the last 24 hours, replayed ones not counted: as many are a warning, never a failure."""
+DEAD_LETTERS_WARN_SHARE = 0.8
+"""Share of DEAD_LETTERS_MAX_BYTES: more is a warning."""
+DEAD_LETTERS_FAIL_SHARE = 1.0
+"""Share of DEAD_LETTERS_MAX_BYTES: as much is a failure, for only the disk stops them now."""
 
 PARTITIONS_WARN_DAYS = 3.0
 """Days covered ahead of now: fewer are a warning; the worker keeps 7."""

@@ -60,3 +60,13 @@ class DeadLetter(LogsBase):
     last_seen_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=text("now()"), comment="UTC, by the database's clock: last delivered"
     )
+    generation: Mapped[str | None] = mapped_column(
+        String(32), comment="Which of the streams that there ever were brought it; null where that was not kept"
+    )
+    frame_version: Mapped[str | None] = mapped_column(
+        String(32), comment="Version that its frame said it was of; null where no frame brought it"
+    )
+    replayed_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True),
+        comment="UTC, by the database's clock: when a replay made it a row, or found that it was one; null until then",
+    )

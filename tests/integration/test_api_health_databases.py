@@ -142,7 +142,25 @@ def test_dead_letters_of_today_are_counted_by_reason(client, logs):
 
     assert (result["status"], result["value"]) == ("warn", 4)
     assert "not_json 3, conflict 1" in result["message"]
-    assert "`headhunter logs dead-letters`" in result["message"]
+    assert "`headhunter logs dead-letters list`" in result["message"]
+
+
+def test_dead_letters_that_were_replayed_are_rows_and_warn_no_more(client, logs):
+    dead_letter(logs)
+    logs.execute("UPDATE dead_letters SET replayed_at = now()")
+
+    assert (check(client, "dead_letters")["status"], check(client, "dead_letters")["value"]) == ("pass", 0)
+
+
+@pytest.mark.parametrize(("max_bytes", "status"), [(2000, "pass"), (600, "warn"), (100, "fail")])
+def test_the_room_that_dead_letters_take_is_told_before_it_is_gone(stores, logs, start_api, max_bytes, status):
+    for _ in range(2):
+        dead_letter(logs, age=timedelta(days=9))
+
+    result = check(start_api(stores.settings(dead_letters_max_bytes=max_bytes)), "dead_letters")
+
+    assert result["status"] == status
+    assert status == "pass" or "`headhunter logs dead-letters purge`" in result["message"]
 
 
 # Partitions

@@ -1,43 +1,16 @@
 """Dead letters: written once and counted, listed by pages, shown with their bytes, let go in time."""
 
-import hashlib
 import threading
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from logs_db import dead_letters
-from logs_db.dead_letters import DeadLetterRow, purge_expired, read_counts, read_one, read_page, upsert
+from logs_db.dead_letters import DeadLetterRow, mark_replayed, read_counts, read_one, read_page
 from logs_db.models import DeadLetter
-
-NOW = datetime.now(UTC).replace(microsecond=123000)
-
-
-def letter(number: int = 1, **changes) -> DeadLetterRow:
-    raw = b'{"type": "odd\x00"'
-    sound = DeadLetterRow(
-        id=UUID(int=number),
-        created_at=NOW - timedelta(minutes=number),
-        reason="not_json",
-        detail="it ends too early",
-        event_type=None,
-        source="list",
-        entry_id="1700000000000-0",
-        entry_index=0,
-        size_bytes=len(raw),
-        sha256=hashlib.sha256(raw).digest(),
-        raw=raw,
-        raw_is_complete=True,
-    )
-    return replace(sound, **changes)
-
-
-def write(connection: psycopg.Connection, *letters: DeadLetterRow) -> None:
-    with connection.transaction(), connection.cursor() as cursor:
-        upsert(cursor, letters)
+from tests.fixtures.letters import NOW, letter, write
 
 
 @pytest.fixture
@@ -55,19 +28,38 @@ def test_what_is_written_is_what_is_shown(connection):
 
 def test_the_fields_are_the_columns():
     columns = [column.name for column in DeadLetter.__table__.columns]
-    assert [*asdict(letter()), "seen_count", "last_seen_at"] == columns
+    assert sorted([*asdict(letter()), "seen_count", "last_seen_at", "replayed_at"]) == sorted(columns)
 
 
-def test_a_redelivery_is_counted_and_changes_nothing_else(connection):
+def test_a_redelivery_is_counted_and_changes_nothing_but_the_verdict(connection):
     write(connection, letter())
     before = read_one(connection, UUID(int=1))
 
-    write(connection, letter(detail="another sentence"), letter())
+    write(connection, letter(), letter(reason="wrong_type", detail="another sentence", raw=b"other", size_bytes=5))
 
     after = read_one(connection, UUID(int=1))
-    assert after.seen_count == 3
+    assert (after.seen_count, after.reason, after.detail) == (3, "wrong_type", "another sentence")
     assert after.last_seen_at > before.last_seen_at
-    assert replace(after, seen_count=1, last_seen_at=before.last_seen_at) == before
+    assert (
+        replace(after, seen_count=1, last_seen_at=before.last_seen_at, reason=before.reason, detail=before.detail)
+        == before
+    )
+
+
+def test_a_letter_is_marked_as_replayed_once_and_stays_so(connection):
+    write(connection, letter(1), letter(2))
+
+    for _ in range(2):
+        with connection.cursor() as cursor:
+            mark_replayed(cursor, [UUID(int=1), UUID(int=77), UUID(int=1)])
+        marked = read_one(connection, UUID(int=1)).replayed_at
+        write(connection, letter(1))
+
+    assert read_one(connection, UUID(int=1)).replayed_at == marked
+    assert read_one(connection, UUID(int=2)).replayed_at is None
+    assert [(count.rows, count.replayed_rows, count.unreplayed_rows) for count in read_counts(connection)] == [
+        (2, 1, 1)
+    ]
 
 
 def test_two_workers_with_the_same_letters_in_other_orders_run_into_no_deadlock(logs_database_url):
@@ -119,16 +111,6 @@ def test_what_is_not_there_is_none(connection):
     assert read_one(connection, uuid4()) is None
     assert read_page(connection, limit=10) == []
     write(connection)
-
-
-def test_expired_ones_are_purged_in_batches_and_the_others_stay(connection, monkeypatch):
-    monkeypatch.setattr(dead_letters, "PURGE_BATCH_ROWS", 3)
-    old = NOW - timedelta(days=31)
-    write(connection, *(letter(number, created_at=old) for number in range(7)), letter(100))
-
-    assert purge_expired(connection, 30) == 7
-    assert [row.id.int for row in read_page(connection, limit=10)] == [100]
-    assert purge_expired(connection, 30) == 0
 
 
 @pytest.mark.parametrize(
