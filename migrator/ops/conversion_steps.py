@@ -103,6 +103,8 @@ def _move_batch(connection: psycopg.Connection[Any], plan: PartitionPlan, bound:
         if row is None or not row[0]:
             return 0
         _ensure_aside(connection, plan)
+        # FOR UPDATE: where a client is just correcting a row, what it makes of it is looked at, and the next one taken.
+        # Without, the DELETE would find the row gone and move nothing, which looks like the end.
         cursor = connection.execute(
             sql.SQL(
                 "WITH moved AS (DELETE FROM ONLY {} WHERE ctid = ANY (ARRAY({} FOR UPDATE)) RETURNING *) "

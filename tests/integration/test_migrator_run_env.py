@@ -209,3 +209,11 @@ def test_two_heads_are_refused(small: SmallEnvironment, database_url: str) -> No
 
     with pytest.raises(CommandError, match="Multiple head revisions"):
         command.upgrade(alembic_config(small.environment, url=database_url), "head")
+
+
+def test_the_command_leaves_the_loggers_that_are_there_alone(small: SmallEnvironment, database_url: str) -> None:
+    logger = logging.getLogger("an_application_that_runs_the_command")
+
+    assert run_alembic(small, "upgrade", "head", url=database_url).returncode == 0
+
+    assert not logger.disabled
