@@ -110,8 +110,8 @@ def _judge_action(table: str, action: str, progress: Progress) -> Iterator[Verdi
         yield (
             "set-not-null",
             (
-                f"SET NOT NULL scans {table} while nobody can use it. In earlier revisions add CHECK "
-                f"({not_null['column']} IS NOT NULL) NOT VALID and validate it: then nothing is scanned."
+                f"SET NOT NULL scans {table} while nobody can use it. Use op.add_not_null for {not_null['column']}, in "
+                "a revision of its own."
             ),
         )
     else:
@@ -140,7 +140,7 @@ def _judge_words(table: str, action: str, progress: Progress) -> Iterator[Verdic
                 "validate-apart",
                 (
                     f"Validated in the transaction that added it, {validated['name']} keeps the exclusive lock on "
-                    f"{table} for the whole scan. Validate it in a revision of its own."
+                    f"{table} for the whole scan. Use op.add_check, or validate it in a revision of its own."
                 ),
             )
     elif re.match(r"SET (LOGGED|UNLOGGED|TABLESPACE|access)\b", action):
@@ -210,7 +210,7 @@ def _judge_constraint(table: str, match: re.Match[str], action: str, progress: P
         yield "add-exclusion", f"It builds an index on {table} while nobody can use it, and there is no gentle way."
 
 
-_CHECK = "It scans the table while nobody can use it. Add it NOT VALID, and validate it in the next revision."
+_CHECK = "It scans the table while nobody can use it. Use op.add_check, in a revision of its own."
 _FOREIGN_KEY = (
     "It scans the table while nobody can write to either. Add it NOT VALID, and validate it in the next revision."
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg import sql
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from migrator.classifier import sentence
 from migrator.errors import PermanentError, TemporaryError
@@ -94,7 +94,7 @@ class Pace:
         self._duty = change.duty
         self.rows = min(FIRST_ROWS, self._limit)
 
-    def shrink(self, *_: object) -> None:
+    def shrink(self) -> None:
         """Hold fewer locks next time, because somebody was in the way."""
         self.rows = max(1, self.rows // 2)
 
@@ -170,7 +170,7 @@ class _Walk:
             retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
             wait=wait_random_exponential(multiplier=0.05, max=2.0),
             stop=stop_after_delay(LOCKED_BUDGET_SECONDS),
-            before_sleep=pace.shrink,
+            before_sleep=lambda state: self._give_way(pace, state),
             reraise=True,
         )
         try:
@@ -180,6 +180,12 @@ class _Walk:
                 f"Rows of {self._change.table} stayed locked by another session for {LOCKED_BUDGET_SECONDS:g} s. "
                 f"{self._kept} End that session or wait, then start again: it goes on where it is."
             ) from error
+
+    def _give_way(self, pace: Pace, state: RetryCallState) -> None:
+        pace.shrink()
+        if state.attempt_number == 1:
+            extra = {"event": "batch_delayed", "table": str(self._change.table), "rows": pace.rows}
+            logger.info("another session has locked a row of the next batch; waiting for it", extra=extra)
 
     def _batch(self, rows: int) -> list[str] | None:
         """Do the next batch; return where it ended, None at the end of the table."""
