@@ -232,7 +232,7 @@ def strongest_locks(statements: Collection[TracedStatement]) -> list[LockSummary
     strongest: dict[str, HeldLock] = {}
     for lock in (lock for statement in statements for lock in statement.locks if not lock.is_index):
         known = strongest.get(lock.relation)
-        if known is None or STRENGTH.index(lock.mode) > STRENGTH.index(known.mode):
+        if known is None or _weight(lock) > _weight(known):
             strongest[lock.relation] = lock
     alike: dict[tuple[str, str], list[HeldLock]] = {}
     for lock in strongest.values():
@@ -249,3 +249,7 @@ def strongest_locks(statements: Collection[TracedStatement]) -> list[LockSummary
         for (relation, mode), locks in alike.items()
     ]
     return sorted(summaries, key=lambda one: (-STRENGTH.index(one.mode), -one.held_ms, one.relation))
+
+
+def _weight(lock: HeldLock) -> tuple[int, float]:
+    return STRENGTH.index(lock.mode), lock.held_ms or 0.0

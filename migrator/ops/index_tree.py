@@ -17,18 +17,20 @@ _HASH_DIGITS = 10
 
 # A partition that is being detached counts for nothing any more, also for PostgreSQL.
 _TREE: LiteralString = """
-WITH RECURSIVE branch AS (
-    SELECT c.oid AS relation, 0::oid AS above, pg_catalog.to_regclass(%(index)s)::oid AS index, 0 AS depth
-    FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%(table)s)
-    UNION ALL
-    SELECT i.inhrelid, b.relation, (
-        SELECT x.indexrelid FROM pg_catalog.pg_index x JOIN pg_catalog.pg_inherits u ON u.inhrelid = x.indexrelid
-        WHERE x.indrelid = i.inhrelid AND u.inhparent = b.index), b.depth + 1
-    FROM branch b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.relation AND NOT i.inhdetachpending
-)
 SELECT n.nspname::text, c.relname::text, c.relkind::text, d.relname::text, coalesce(x.indisvalid, false),
        m.nspname::text, a.relname::text
-FROM branch b
+FROM (
+    WITH RECURSIVE branch AS (
+        SELECT c.oid AS relation, 0::oid AS above, pg_catalog.to_regclass(%(index)s)::oid AS index, 0 AS depth
+        FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(%(table)s)
+        UNION ALL
+        SELECT i.inhrelid, b.relation, (
+            SELECT x.indexrelid FROM pg_catalog.pg_index x JOIN pg_catalog.pg_inherits u ON u.inhrelid = x.indexrelid
+            WHERE x.indrelid = i.inhrelid AND u.inhparent = b.index), b.depth + 1
+        FROM branch b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.relation AND NOT i.inhdetachpending
+    )
+    SELECT * FROM branch
+) b
 JOIN pg_catalog.pg_class c ON c.oid = b.relation
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = b.index

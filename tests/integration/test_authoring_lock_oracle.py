@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from migrator.authoring.lock_trace import LockTrace
+from migrator.authoring.lock_trace import HeldLock, LockTrace, TracedStatement, strongest_locks
 from migrator.authoring.traced_connection import TracedConnection
 
 ROWS = 3000
@@ -180,3 +180,11 @@ def test_a_lock_of_a_transaction_block_is_held_until_the_block_ends(oracle_url):
 
     assert held is not None
     assert [lock.held_ms for lock in trace.statements[0].locks if lock.mode == "Exclusive"] == [held]
+
+
+def test_of_a_lock_that_was_taken_again_and_again_the_longest_counts():
+    held = [HeldLock("public.t", SUE, is_index=False, held_ms=ms) for ms in (1.0, 300.0, 2.0)]
+
+    [summary] = strongest_locks([TracedStatement("", locks=[lock]) for lock in held])
+
+    assert str(summary) == "ShareUpdateExclusive on public.t for 300 ms"
