@@ -65,7 +65,7 @@ def decode_frame(frame: bytes) -> list[LogEvent]:
     """
     try:
         return _events_decoder.decode(checked_body(frame))
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise EventError(str(exc)) from exc
 
 
@@ -74,11 +74,11 @@ def split_frame(frame: bytes) -> list[bytes]:
     The encoded events of a frame, undecoded.
 
     Raises:
-        FrameError: The frame is not a MessagePack array with a matching CRC.
+        FrameError: The frame is not a MessagePack array with a matching CRC, or nested too deeply to be taken apart.
     """
     try:
         return [bytes(raw) for raw in _raws_decoder.decode(checked_body(frame))]
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise FrameError(str(exc)) from exc
 
 

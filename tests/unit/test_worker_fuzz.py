@@ -3,14 +3,16 @@
 import json
 from uuid import UUID
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from log_events.llm_log import LlmLogEvent
 from log_events.system_log import SystemLogEvent
-from log_events.wire import encode_frame, join_frame
+from log_events.wire import encode_event, encode_frame, join_frame
 from tests.fixtures.entries import LLM, SYSTEM, decoded, framed, pushed, system_event
-from worker.decode import Row
+from worker.decode import Row, decode_batch
+from worker.verdicts import Reason
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -61,3 +63,73 @@ def test_looking_closely_at_a_sound_event_changes_nothing_but_what_cannot_be_sto
 
     assert not letters
     assert (rows[0].event.message, rows[0].event.component) == (clean, event.component)
+
+
+sound_raws = st.builds(lambda message: encode_event(system_event(message=message)), st.text(max_size=20))
+
+
+@given(st.lists(sound_raws, min_size=1, max_size=4), st.data())
+def test_a_frame_cut_or_changed_anywhere_is_one_dead_letter_with_its_bytes_and_its_neighbours_are_rows(raws, data):
+    frame = join_frame(raws)
+    place = data.draw(st.integers(0, len(frame) - 1))
+    changed = frame[:place] + bytes([frame[place] ^ data.draw(st.integers(1, 255))]) + frame[place + 1 :]
+    damaged = data.draw(st.sampled_from([frame[:place], changed]))
+
+    rows, letters = decoded(framed(frame), framed(damaged), framed(frame))
+
+    assert len(rows) == 2 * len(raws)
+    assert [(letter.reason, letter.raw) for letter in letters] == [(Reason.DAMAGED_FRAME, damaged)]
+
+
+@given(st.binary(max_size=8))
+def test_a_frame_of_any_other_version_is_kept_whole(version):
+    frame = encode_frame([system_event()])
+
+    rows, letters = decoded(framed(frame, version=version + b"x"), framed(frame))
+
+    assert len(rows) == 1
+    assert [(letter.reason, letter.raw) for letter in letters] == [(Reason.UNKNOWN_VERSION, frame)]
+
+
+packed = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@given(st.lists(packed | st.lists(st.sampled_from([1, 2]) | packed, min_size=1, max_size=25), max_size=4))
+def test_whatever_else_is_in_a_sound_frame_its_sound_events_are_rows(others):
+    raws = [msgspec.msgpack.encode(other) for other in others]
+    sound = encode_event(system_event())
+
+    rows, letters = decoded(framed(join_frame([sound, *raws, sound]), count=len(raws) + 2))
+
+    assert len(rows) + len(letters) == len(raws) + 2
+    assert {0, len(raws) + 1} <= {row.index for row in rows}
+
+
+@given(st.lists(st.binary() | st.builds(lambda value: json.dumps(value).encode(), json_values), max_size=4))
+def test_whatever_else_is_pushed_sound_events_are_rows(others):
+    sound = json.dumps(SYSTEM).encode()
+
+    rows, letters = decoded(pushed(sound, *others, sound))
+
+    assert len(rows) + len(letters) == len(others) + 2
+    assert {0, len(others) + 1} <= {row.index for row in rows}
+
+
+@given(st.sampled_from([b"\x91", b"\x81\xa1k", b"\x91\x81\xa1k"]), st.integers(1, 20_000))
+def test_no_depth_of_nesting_crashes_the_decoder(opening, depth):
+    nested = opening * depth + b"\xc0"
+    entry = framed(join_frame([encode_event(system_event()), nested]), count=2)
+
+    rows, letters = decoded(entry, framed(encode_frame([system_event()])))
+
+    assert [letter.reason for letter in letters] in (
+        [Reason.DAMAGED_FRAME],
+        [Reason.UNKNOWN_TYPE],
+        [Reason.NOT_AN_OBJECT],
+    )
+    assert rows[-1].entry is not entry
+    assert decode_batch([entry]).dead_letters
