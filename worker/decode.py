@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from log_events.kinds import Kind
 from log_events.llm_log import LlmLogEvent
@@ -14,7 +14,7 @@ from log_events.system_log import SystemLogEvent
 from log_events.wire import WIRE_VERSION, EventError, FrameError, LogEvent, decode_frame, split_frame
 from logs_db.dead_letters import DeadLetterRow
 from worker.account import Account, kind_of
-from worker.entry import Entry
+from worker.entry import EVENT_NAMESPACE, Entry
 from worker.json_text import parse_json
 from worker.loose_event import loose_fields
 from worker.mending import mend, redated
@@ -26,6 +26,9 @@ ACCEPTED_PAST = timedelta(days=30)
 
 ACCEPTED_FUTURE = timedelta(days=1)
 """How far ahead an event's clock may be when it is accepted."""
+
+ID_LENGTHS = (16, 36)
+"""Of an event's own id: bytes in a frame, characters in what was pushed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ def _raws(entry: Entry) -> list[bytes]:
 def _event(entry: Entry, index: int, raw: bytes) -> LogEvent:
     if len(raw) > MAX_EVENT_BYTES:
         raise RejectedError(Reason.TOO_LARGE, f"{len(raw)} bytes")
-    event_type, fields = _pushed_fields(raw) if entry.is_from_list else loose_fields(raw)
+    event_type, fields = _loose_fields(entry, raw)
     earliest, latest = accepted_times(entry)
     if entry.replay is not None and entry.replay.redates:
         fields = redated(fields, earliest, latest)
@@ -201,6 +204,10 @@ def _event(entry: Entry, index: int, raw: bytes) -> LogEvent:
     if not earliest <= event.created_at <= latest:
         raise RejectedError(Reason.TIMESTAMP_OUT_OF_RANGE, event.created_at.isoformat(), event_type)
     return event
+
+
+def _loose_fields(entry: Entry, raw: bytes) -> tuple[Any, dict[str, Any]]:
+    return _pushed_fields(raw) if entry.is_from_list else loose_fields(raw)
 
 
 def _pushed_fields(raw: bytes) -> tuple[Any, dict[str, Any]]:
@@ -216,7 +223,7 @@ def dead_letter(entry: Entry, index: int | None, raw: bytes, rejection: Rejected
     is_complete = len(raw) <= MAX_EVENT_BYTES
     origin = entry.origin
     return DeadLetterRow(
-        id=entry.derived_id("dead_letter", index, raw),
+        id=_letter_id(entry, index, raw),
         created_at=entry.accepted_at,
         reason=rejection.reason,
         detail=rejection.detail,
@@ -231,3 +238,21 @@ def dead_letter(entry: Entry, index: int | None, raw: bytes, rejection: Rejected
         generation=origin.generation,
         frame_version=origin.frame_version,
     )
+
+
+def _letter_id(entry: Entry, index: int | None, raw: bytes) -> UUID:
+    """By the bytes alone where they hold the event's own id: what is sent again, in another entry, is one letter."""
+    is_first_letter = entry.replay is None or entry.replay.is_whole_frame
+    if index is not None and is_first_letter and _has_own_id(entry, raw):
+        return uuid5(EVENT_NAMESPACE, f"dead_letter/{hashlib.sha256(raw).hexdigest()}")
+    return entry.derived_id("dead_letter", index, raw)
+
+
+def _has_own_id(entry: Entry, raw: bytes) -> bool:
+    if len(raw) > MAX_EVENT_BYTES:
+        return False
+    try:
+        own_id = _loose_fields(entry, raw)[1].get("id")
+    except RejectedError:
+        return False
+    return isinstance(own_id, bytes | str) and len(own_id) in ID_LENGTHS

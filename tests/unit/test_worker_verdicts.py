@@ -228,6 +228,22 @@ def test_a_bad_event_in_a_frame_costs_its_neighbours_nothing():
     assert [letter.entry_index for letter in letters] == [1, 2, 3]
 
 
+def test_a_bad_event_that_is_sent_again_is_one_dead_letter_if_it_has_an_id_of_its_own():
+    framed_raw = msgspec.msgpack.encode([1, uuid7().bytes, ACCEPTED, "LOUD", "c", "m"])
+    pushed_raw = json.dumps(SYSTEM | {"level": "LOUD", "id": str(uuid7()), "created_at": str(ACCEPTED)}).encode()
+    nameless_raw = json.dumps(SYSTEM | {"level": "LOUD"}).encode()
+
+    for first, is_one in (
+        (framed(join_frame([framed_raw])), True),
+        (pushed(pushed_raw), True),
+        (pushed(nameless_raw), False),
+        (pushed(b"not json"), False),
+        (framed(b"damaged"), False),
+    ):
+        again = Entry(b"%d-7" % ACCEPTED_MS, first.fields)
+        assert (only(first).id == only(again).id) is is_one
+
+
 def test_invalid_utf8_in_a_frames_text_is_replaced():
     text = msgspec.msgpack.encode("a?b").replace(b"?", b"\xff")
     head = msgspec.msgpack.encode([1, uuid7(ACCEPTED_MS).bytes, ACCEPTED, "INFO", "c"])
