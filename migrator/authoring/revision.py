@@ -180,7 +180,7 @@ def _written(chain: Chain, title: str, scratch: Scratch, drafter: Drafter | None
 def _fill_in(chain: Chain, file: RevisionFile, draft: Draft | None, why: str) -> None:
     """Fill the template's empty places: Why, Rollback, and the oldest head whose code still works."""
     text = re.sub(r"^ *# ### .* ###\n", "", file.source, flags=re.MULTILINE)
-    text = _section(text, "Why", f"{why}.")
+    text = _section(text, "Why", why.rstrip(". ") + ".")
     if draft is not None:
         losing = f"loses {' and '.join(draft.loses)}, so it is refused without ``-x lose-data=yes``."
         text = _section(text, "Rollback", losing if draft.loses else "nothing is lost.")
