@@ -1,8 +1,11 @@
 """The check of producers: what they hold in their buffers, and what they had to drop."""
 
+from collections.abc import Sequence
+
 from api.health.dependencies import Dependencies
 from api.health.result import CheckResult, warning
 from api.health.thresholds import BUFFERED_WARN_EVENTS, PRODUCER_GONE_SECONDS
+from log_events.heartbeat import ProducerReport
 
 
 def check_producers(dependencies: Dependencies) -> CheckResult:
@@ -31,5 +34,23 @@ def check_producers(dependencies: Dependencies) -> CheckResult:
                 "see the check of the queue, and whether they reach Redis."
             )
         )
-    summary = f"{len(alive)} producers report, {buffered} events in their buffers."
+    spools = _spools(alive)
+    if spools:
+        kept = ", ".join(f"{size / 2**20:.1f} MiB on {host}" for host, size in sorted(spools.items()))
+        findings.append(
+            warning(
+                f"Producers keep accepted events on disk ({kept}), because Redis was away or full: they send them by "
+                "themselves, oldest first. See the check of the queue."
+            )
+        )
+    summary = f"{len(alive)} producers report, {buffered} events in their buffers, none on disk."
     return CheckResult.of(findings, value=dropped, unit="events", summary=summary)
+
+
+def _spools(reports: Sequence[ProducerReport]) -> dict[str, int]:
+    """What the fullest spool of each host holds: programs that share a folder all report the whole of it."""
+    spools: dict[str, int] = {}
+    for report in reports:
+        if report.spool_bytes:
+            spools[report.host] = max(spools.get(report.host, 0), report.spool_bytes)
+    return spools

@@ -120,6 +120,16 @@ def test_full_buffers_are_a_warning_while_their_producer_lives(queue_dependencie
     assert check_producers(queue_dependencies).status == "pass"
 
 
+def test_events_that_producers_keep_on_disk_are_told_once_a_host(queue_dependencies, event_queue):
+    for name in ("web", "cron"):
+        report(event_queue, name, spool_bytes=3 * 2**20)
+
+    result = check_producers(queue_dependencies)
+
+    assert result.status == "warn"
+    assert "(3.0 MiB on host)" in result.message
+
+
 def test_a_redis_user_without_info_still_gets_the_queue_checked(queue_dependencies, event_queue, redis_url):
     event_queue.client.acl_setuser("narrow", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
     url = redis_url.replace("redis://:", "redis://narrow:")
