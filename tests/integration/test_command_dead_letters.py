@@ -161,7 +161,8 @@ def test_a_purge_asks_first_and_says_what_is_gone_for_good(run, letters, logs):
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["show"], ["show", "--json"]])
-def test_no_field_of_a_letter_reaches_a_terminal_as_a_command_or_with_its_secrets(run, logs, arguments):
+def test_no_field_of_a_letter_reaches_a_terminal_as_a_command_or_with_its_secrets(run, logs, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "1000")
     raw = HOSTILE.encode()
     write(logs, letter(1, detail=HOSTILE, event_type=HOSTILE[:20], raw=raw, size_bytes=len(raw)))
     ids = [str(UUID(int=1))] if arguments[0] == "show" else []

@@ -49,13 +49,14 @@ def test_a_redelivery_is_counted_and_changes_nothing_but_the_verdict(connection)
 def test_a_letter_is_marked_as_replayed_once_and_stays_so(connection):
     write(connection, letter(1), letter(2))
 
+    marks = set()
     for _ in range(2):
         with connection.cursor() as cursor:
             mark_replayed(cursor, [UUID(int=1), UUID(int=77), UUID(int=1)])
-        marked = read_one(connection, UUID(int=1)).replayed_at
         write(connection, letter(1))
+        marks.add(read_one(connection, UUID(int=1)).replayed_at)
 
-    assert read_one(connection, UUID(int=1)).replayed_at == marked
+    assert len(marks - {None}) == len(marks) == 1
     assert read_one(connection, UUID(int=2)).replayed_at is None
     assert [(count.rows, count.replayed_rows, count.unreplayed_rows) for count in read_counts(connection)] == [
         (2, 1, 1)

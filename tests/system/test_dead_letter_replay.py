@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -173,6 +173,22 @@ def test_an_event_out_of_time_is_dead_again_unless_it_is_redated(queue, logs_con
     ]
     assert (one.seen_count, one.replayed_at is not None) == (2, True)
     assert imbalances() == ({0}, 0)
+
+
+def test_a_worker_lets_letters_go_in_time_and_those_that_are_rows_for_room_and_says_so(
+    environment, logs_connection, start_worker
+):
+    raw = os.urandom(300_000)
+    write(logs_connection, *(sound(number, raw) for number in range(6)))
+    write(logs_connection, sound(9, created_at=datetime.now(UTC) - timedelta(days=40)))
+    logs_connection.execute("UPDATE dead_letters SET replayed_at = now() WHERE id = %s", [UUID(int=0)])
+
+    worker = start_worker(**environment, DEAD_LETTERS_MAX_BYTES="1048576")
+    wait_until(lambda: "dead_letters_full" in worker.log.read_text())
+
+    assert sorted(one.id.int for one in read_page(logs_connection, limit=9)) == [1, 2, 3, 4, 5]
+    log = worker.log.read_text()
+    assert all(event in log for event in ("dead_letters_expired", "dead_letters_made_room", "unreplayed=1"))
 
 
 def test_killed_amid_a_replay_and_started_again_gives_each_event_once(

@@ -71,6 +71,10 @@ def test_one_that_fails_again_is_the_same_letter_with_the_same_origin():
     assert again == first
 
 
+def test_one_of_an_unknown_stream_that_fails_again_is_the_same_letter():
+    assert only(replayed(generation=None, raws=[b"not json"])).id == LETTER_ID
+
+
 def test_events_of_a_whole_frame_that_fail_are_letters_of_their_own():
     good, bad = encode_event(system_event()), b"\x01"
 
