@@ -1,4 +1,4 @@
-"""What autogenerate found, made into revisions of the house: qualified, consenting, each index apart."""
+"""What autogenerate found, made into revisions of the house: qualified, consenting, what works online each apart."""
 
 from __future__ import annotations
 
@@ -6,85 +6,37 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alembic.autogenerate import renderers
-from alembic.operations import MigrateOperation, ops
+from alembic.operations import ops
 from psycopg import sql
 from sqlalchemy import text
-from sqlalchemy.sql import coercions, roles
+
+from migrator.authoring.drafted_operations import (
+    ConcurrentDropOp,
+    ConcurrentIndexOp,
+    ConsentOp,
+    ProvenCheckOp,
+    ProvenNotNullOp,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
-    from alembic.autogenerate.api import AutogenContext
+    from alembic.operations import MigrateOperation
     from alembic.runtime.migration import MigrationContext
 
-# Importing it makes its operations members of alembic.op.
-_IMPORT = "from migrator import ops  # noqa: F401 - registers op.create_index_concurrently and its like"
-# Column names without their table, and values written out.
-_PLAIN: dict[str, Any] = {"include_table": False, "literal_binds": True}
 _IS_PARTITIONED = "SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(:name)"
 # What code that knows nothing of it can live with.
 _HARMLESS = (ops.CreateTableOp, ops.CreateIndexOp, ops.CreateTableCommentOp, ops.DropTableCommentOp)
 
 
-class ConsentOp(MigrateOperation):
-    """Stands in a downgrade for the question whether *what* may be lost."""
+@dataclass(frozen=True)
+class _Apart:
+    """What gets a revision of its own, because it works outside a transaction, and may do nothing else there."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-
-class ConcurrentIndexOp(MigrateOperation):
-    """Stands for an index that is built without stopping writers, on a *partitioned* table or a plain one."""
-
-    def __init__(self, index: ops.CreateIndexOp, *, partitioned: bool) -> None:
-        self.index = index
-        self.partitioned = partitioned
-
-
-class ConcurrentDropOp(MigrateOperation):
-    """Stands for an index that is dropped without stopping writers."""
-
-    def __init__(self, index: ops.CreateIndexOp) -> None:
-        self.index = index
-
-
-@renderers.dispatch_for(ConsentOp)
-def _render_consent(context: AutogenContext, operation: ConsentOp) -> str:
-    context.imports.add("from migrator import ops")
-    return f"ops.require_consent_to_lose({operation.what!r})"
-
-
-@renderers.dispatch_for(ConcurrentDropOp)
-def _render_drop(context: AutogenContext, operation: ConcurrentDropOp) -> str:
-    context.imports.add(_IMPORT)
-    words = [repr(operation.index.index_name), repr(operation.index.table_name)]
-    if operation.index.schema:
-        words.append(f"schema={operation.index.schema!r}")
-    return f"op.drop_index_concurrently({', '.join(words)})"
-
-
-@renderers.dispatch_for(ConcurrentIndexOp)
-def _render_index(context: AutogenContext, operation: ConcurrentIndexOp) -> str:
-    context.imports.add(_IMPORT)
-    index = operation.index.to_index()
-    compiler = context.migration_context.dialect.statement_compiler(context.migration_context.dialect, None)
-    columns = []
-    for expression in index.expressions:
-        name = getattr(expression, "name", None)
-        written = compiler.process(coercions.expect(roles.DDLExpressionRole, expression), **_PLAIN)
-        columns.append(repr(name) if isinstance(name, str) and name == written else f"sa.text({written!r})")
-    options = index.dialect_options["postgresql"]
-    words = [repr(index.name), repr(operation.index.table_name), f"[{', '.join(columns)}]"]
-    if index.unique:
-        words.append("unique=True")
-    if options["where"] is not None:
-        words.append(f"where={compiler.process(options['where'], **_PLAIN)!r}")
-    if operation.index.schema:
-        words.append(f"schema={operation.index.schema!r}")
-    if operation.partitioned:
-        words.append("partitioned=True")
-    return f"op.create_index_concurrently({', '.join(words)})"
+    title: str
+    there: MigrateOperation
+    back: MigrateOperation
+    is_additive: bool = False
 
 
 @dataclass
@@ -120,37 +72,62 @@ class Drafter:
         for operation in [*_flat(script.upgrade_ops.ops), *_flat(script.downgrade_ops.ops)]:
             if schema and getattr(operation, "schema", "") is None:
                 operation.schema = schema
-        indexes = [
-            operation
-            for container in script.upgrade_ops.ops
-            if isinstance(container, ops.ModifyTableOps)
-            for operation in container.ops
-            if isinstance(operation, ops.CreateIndexOp)
-        ]
-        _take_out(script.upgrade_ops, {index.index_name for index in indexes}, ops.CreateIndexOp)
-        _take_out(script.downgrade_ops, {index.index_name for index in indexes}, ops.DropIndexOp)
+        found = {_name(one): _apart(context, one) for one in _flat(script.upgrade_ops.ops)}
+        aparts = {name: apart for name, apart in found.items() if apart is not None}
+        for container in (script.upgrade_ops, script.downgrade_ops):
+            _take_out(container, aparts)
         directives[:] = [] if script.upgrade_ops.is_empty() else [script]
         if directives:
             self.drafts.append(_described(script))
-        for index in indexes:
-            operation = ConcurrentIndexOp(index, partitioned=_is_partitioned(context, index))
-            directives.append(self._apart(script, operation, is_first=not directives))
+        for apart in aparts.values():
+            directives.append(self._script(script, apart, is_first=not directives))
 
-    def _apart(self, script: Any, operation: ConcurrentIndexOp, *, is_first: bool) -> ops.MigrationScript:
-        """Return a script for the one index; outside a transaction, a revision may do one thing only."""
-        index = operation.index
+    def _script(self, script: Any, apart: _Apart, *, is_first: bool) -> ops.MigrationScript:
+        """Return a script for the one operation."""
         revision = script.rev_id if is_first else uuid.uuid4().hex[-12:]
-        message = script.message if is_first else f"Build {index.index_name}"
+        message = script.message if is_first else apart.title
         head = script.head if is_first else self.drafts[-1].revision
-        self.drafts.append(Draft(revision, [], not index.unique))
+        self.drafts.append(Draft(revision, [], apart.is_additive))
         return ops.MigrationScript(
             revision,
-            ops.UpgradeOps(ops=[operation]),
-            ops.DowngradeOps(ops=[ConcurrentDropOp(index)]),
+            ops.UpgradeOps(ops=[apart.there]),
+            ops.DowngradeOps(ops=[apart.back]),
             message=message,
             head=head,
             splice=script.splice,
         )
+
+
+def _apart(context: MigrationContext, operation: Any) -> _Apart | None:
+    """Return what is to be done instead of *operation*, in a revision of its own; None: it stays where it is."""
+    if isinstance(operation, ops.CreateIndexOp):
+        there = ConcurrentIndexOp(operation, partitioned=_is_partitioned(context, operation))
+        return _Apart(
+            f"Build {operation.index_name}", there, ConcurrentDropOp(operation), is_additive=not operation.unique
+        )
+    if isinstance(operation, ops.CreateCheckConstraintOp) and operation.constraint_name:
+        return _Apart(f"Add {operation.constraint_name}", ProvenCheckOp(operation), operation.reverse())
+    if isinstance(operation, ops.AlterColumnOp) and _makes_not_null_only(operation):
+        title = f"Require {operation.column_name} of {operation.table_name}"
+        return _Apart(title, ProvenNotNullOp(operation), operation.reverse())
+    return None
+
+
+def _makes_not_null_only(operation: ops.AlterColumnOp) -> bool:
+    others = (operation.modify_comment, operation.modify_server_default)
+    renewed = (operation.modify_type, operation.modify_name)
+    return operation.modify_nullable is False and others == (False, False) and renewed == (None, None)
+
+
+def _name(operation: Any) -> tuple[object, ...] | None:
+    """Name what *operation* is about, the same for the way there and the way back."""
+    if isinstance(operation, ops.CreateIndexOp | ops.DropIndexOp):
+        return ("index", operation.index_name)
+    if isinstance(operation, ops.CreateCheckConstraintOp | ops.DropConstraintOp):
+        return ("constraint", operation.table_name, operation.constraint_name)
+    if isinstance(operation, ops.AlterColumnOp):
+        return ("column", operation.table_name, operation.column_name)
+    return None
 
 
 def _described(script: Any) -> Draft:
@@ -190,10 +167,8 @@ def _flat(operations: Iterable[Any]) -> Iterator[Any]:
             yield operation
 
 
-def _take_out(container: Any, names: set[Any], kind: type) -> None:
+def _take_out(container: Any, names: Container[object]) -> None:
     for operation in container.ops:
         if isinstance(operation, ops.ModifyTableOps):
-            operation.ops = [
-                one for one in operation.ops if not (isinstance(one, kind) and getattr(one, "index_name", "") in names)
-            ]
+            operation.ops = [one for one in operation.ops if _name(one) not in names]
     container.ops = [one for one in container.ops if not (isinstance(one, ops.ModifyTableOps) and not one.ops)]
