@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -12,35 +11,13 @@ import redis
 from log_events.event_queue import EventQueue
 from log_events.wire import encode_frame
 from tests.fixtures.logs import system_event, wait_until
-
-WRITERS_BACKEND = """
-SELECT pid FROM pg_stat_activity WHERE application_name = 'headhunter-worker' AND wait_event_type = 'Lock'
-AND datname = current_database()
-"""
+from tests.fixtures.obstacles import blocked, count, locked
 
 
 @pytest.fixture
 def queue(redis_url):
     with redis.Redis.from_url(redis_url) as client:
         yield EventQueue(client)
-
-
-@contextmanager
-def locked(url: str):
-    """Nobody can write system logs meanwhile."""
-    with psycopg.connect(url) as connection:
-        connection.execute("LOCK TABLE system_logs IN ACCESS EXCLUSIVE MODE")
-        yield
-
-
-def is_blocked(url: str) -> bool:
-    with psycopg.connect(url) as connection:
-        return connection.execute(WRITERS_BACKEND).fetchone() is not None
-
-
-def rows(url: str) -> int:
-    with psycopg.connect(url) as connection:
-        return connection.execute("SELECT count(*) FROM system_logs").fetchone()[0]
 
 
 def test_a_worker_whose_database_hangs_ends_by_its_deadline_and_the_next_one_writes_what_it_left(
@@ -51,7 +28,7 @@ def test_a_worker_whose_database_hangs_ends_by_its_deadline_and_the_next_one_wri
     wait_until(lambda: any(seen.report.state == "running" for seen in queue.heartbeats()))
     with locked(logs_database_url):
         queue.admit(encode_frame([system_event() for _ in range(50)]), 50)
-        wait_until(lambda: is_blocked(logs_database_url))
+        wait_until(lambda: blocked(logs_database_url))
         worker.send_signal(signal.SIGTERM)
         told_at = time.monotonic()
         wait_until(lambda: any(seen.report.state == "stopping" for seen in queue.heartbeats()) or worker.poll())
@@ -63,7 +40,7 @@ def test_a_worker_whose_database_hangs_ends_by_its_deadline_and_the_next_one_wri
 
     start_worker(**environment)
     wait_until(lambda: queue.depth().events == 0)
-    assert rows(logs_database_url) == 50
+    assert count(logs_database_url) == 50
 
 
 def test_a_worker_stopped_while_its_database_is_away_says_that_something_is_left(
