@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from log_events.event_queue import EventQueue
+from log_events.kinds import KindCounts
 from log_events.replay_frame import REPLAY_VERSION, Replay, encode_replay
 from log_events.wire import WIRE_VERSION, FrameError, split_frame
 from logs_db.dead_letters import StoredDeadLetter, read_one
@@ -50,24 +51,56 @@ def outgoing(connection: psycopg.Connection[Any], letter_ids: Iterable[UUID], *,
             yield Outgoing(letter_id, letter, obstacle=str(exc))
 
 
-def send(queue: EventQueue, one: Outgoing, max_bytes: int) -> int:
+SENT_TOGETHER_LETTERS = 100
+SENT_TOGETHER_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class SendReport:
+    """What became of a replay, as programs read it."""
+
+    sent: int = 0
+    events: int = 0
+    queue_is_full: bool = False
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+
+
+def send_all(queue: EventQueue, letters: Iterable[Outgoing], max_bytes: int) -> SendReport:
     """
-    Send one dead letter; return how many events it holds.
+    Send *letters*, many in one round trip, until the queue is full; sending any of them again does no harm.
 
     Raises:
-        NotReplayableError: It has an obstacle, or is larger than the queue may ever be.
-        QueueFullError: Nothing was taken; send it again later.
-        redis.RedisError: Whether it was taken is unknown; sending it again does no harm.
+        redis.RedisError: Redis is away; some may have been taken.
     """
-    if one.replay is None:
-        raise NotReplayableError(one.obstacle)
-    counts = one.replay.counts
-    frame = encode_replay(one.replay)
-    if len(frame) > max_bytes:
-        raise NotReplayableError(f"its {len(frame)} bytes are more than LOGS_QUEUE_MAX_BYTES lets the queue hold")
-    others, llm_logs = counts.others, counts.llm_logs
-    queue.admit(frame, counts.events, max_bytes, llm_logs=llm_logs, others=others, version=REPLAY_VERSION)
-    return counts.events
+    report = SendReport()
+    batch: list[tuple[bytes, KindCounts]] = []
+    for one in letters:
+        frame = encode_replay(one.replay) if one.replay else b""
+        obstacle = one.obstacle if one.replay is None else _too_large(frame, max_bytes)
+        if one.replay is None or obstacle:
+            report.skipped.append({"id": one.letter_id, "obstacle": obstacle})
+            continue
+        batch.append((frame, one.replay.counts))
+        if len(batch) >= SENT_TOGETHER_LETTERS or sum(len(sent) for sent, _ in batch) >= SENT_TOGETHER_BYTES:
+            _send(queue, batch, max_bytes, report)
+            batch.clear()
+        if report.queue_is_full:
+            return report
+    _send(queue, batch, max_bytes, report)
+    return report
+
+
+def _too_large(frame: bytes, max_bytes: int) -> str | None:
+    if len(frame) <= max_bytes:
+        return None
+    return f"its {len(frame)} bytes are more than LOGS_QUEUE_MAX_BYTES lets the queue hold"
+
+
+def _send(queue: EventQueue, batch: list[tuple[bytes, KindCounts]], max_bytes: int, report: SendReport) -> None:
+    taken = queue.admit_all(batch, REPLAY_VERSION, max_bytes)
+    report.sent += sum(taken)
+    report.events += sum(counts.events for (_, counts), is_taken in zip(batch, taken, strict=True) if is_taken)
+    report.queue_is_full = not all(taken)
 
 
 def _replay(letter: StoredDeadLetter | None, *, redates: bool) -> Replay:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,31 +105,42 @@ class EventQueue:
     def _script(self, name: str) -> Script:
         return self.client.register_script((SCRIPTS_FOLDER / f"{name}.lua").read_text())
 
-    def admit(
-        self,
-        frame: bytes,
-        events: int,
-        max_bytes: int = DEFAULT_MAX_BYTES,
-        *,
-        llm_logs: int = 0,
-        others: int = 0,
-        version: bytes = WIRE_VERSION,
-    ) -> bytes:
+    def admit(self, frame: bytes, events: int, max_bytes: int = DEFAULT_MAX_BYTES, *, llm_logs: int = 0) -> bytes:
         """
-        Put one frame of *events* events into the stream; return its entry id.
-
-        *llm_logs* of them are LLM logs, and *others* nobody knows what.
+        Put one frame of *events* events, *llm_logs* of them LLM logs, into the stream; return its entry id.
 
         Raises:
             QueueFullError: Nothing was taken; keep the frame and try again.
             redis.RedisError: Redis is away; whether the frame was taken is unknown.
         """
+        counts = KindCounts(events - llm_logs, llm_logs)
+        with _full_is_queue_full():
+            return bytes(self._call_admit(self.client, frame, counts, WIRE_VERSION, max_bytes))
+
+    def admit_all(self, frames: Iterable[tuple[bytes, KindCounts]], version: bytes, max_bytes: int) -> list[bool]:
+        """
+        Put frames of *version* into the stream in one round trip; return which were taken: the others found no room.
+
+        Raises:
+            redis.RedisError: Redis is away; which of them were taken is unknown.
+        """
+        with self.client.pipeline(transaction=False) as pipeline:
+            for frame, counts in frames:
+                self._call_admit(pipeline, frame, counts, version, max_bytes)
+            answers = pipeline.execute(raise_on_error=False)
+        taken = [not isinstance(answer, Exception) for answer in answers]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                with suppress(QueueFullError), _full_is_queue_full():
+                    raise answer
+        return taken
+
+    def _call_admit(self, client: redis.Redis, frame: bytes, counts: KindCounts, version: bytes, max_bytes: int) -> Any:
         held = (self.keys.stream, self.keys.events, self.keys.bytes)
         keys = (*held, self.keys.generation, self.keys.accepted, self.keys.waiting)
-        further = ("o", others) if others else ()
-        args = (max_bytes, version, events, llm_logs, frame, _fresh_generation(), *further)
-        with _full_is_queue_full():
-            return bytes(self._admit(keys=keys, args=args))
+        others = ("o", counts.others) if counts.others else ()
+        args = (max_bytes, version, counts.events, counts.llm_logs, frame, _fresh_generation(), *others)
+        return self._admit(keys=keys, args=args, client=client)
 
     def require_room(self, size_bytes: int, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         """

@@ -13,11 +13,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headhunter.commands.databases import AsJson
 from headhunter.faults import TEMPORARY
-from headhunter.letter_replay import NotReplayableError, Outgoing, outgoing, send
+from headhunter.letter_replay import Outgoing, SendReport, outgoing, send_all
 from headhunter.logs_stores import logs_connection, logs_queue
 from headhunter.moments import parse_moment, parse_span
 from headhunter.output import print_table, printable
-from log_events.event_queue import DEFAULT_MAX_BYTES, EventQueue, QueueFullError
+from log_events.event_queue import DEFAULT_MAX_BYTES, EventQueue
 from log_events.redaction import redacted
 from logs_db import dead_letter_purge, dead_letters
 from logs_db.dead_letter_selection import Selection, Totals, read_totals, selected_ids
@@ -125,7 +125,12 @@ def replay_letters(
             return
         queue = logs_queue()
         _require_same_release(queue)
-        _send_all(queue, letters, max_bytes, as_json=as_json)
+        report = send_all(queue, letters, max_bytes)
+    _tell_sent(report, as_json=as_json)
+    if report.queue_is_full:
+        raise typer.Exit(TEMPORARY)
+    if report.skipped:
+        raise typer.Exit(1)
 
 
 @app.command("purge")
@@ -218,37 +223,17 @@ def _planned(one: Outgoing) -> dict[str, Any]:
     }
 
 
-def _send_all(queue: EventQueue, letters: Iterator[Outgoing], max_bytes: int, *, as_json: bool) -> None:
-    sent = events = 0
-    skipped: list[dict[str, Any]] = []
-    is_full = False
-    for one in letters:
-        try:
-            events += send(queue, one, max_bytes)
-            sent += 1
-        except NotReplayableError as exc:
-            skipped.append({"id": one.letter_id, "obstacle": str(exc)})
-        except QueueFullError:
-            is_full = True
-            break
-    _tell_sent({"sent": sent, "events": events, "queue_is_full": is_full, "skipped": skipped}, as_json=as_json)
-    if is_full:
-        raise typer.Exit(TEMPORARY)
-    if skipped:
-        raise typer.Exit(1)
-
-
-def _tell_sent(report: dict[str, Any], *, as_json: bool) -> None:
+def _tell_sent(report: SendReport, *, as_json: bool) -> None:
     if as_json:
-        _print_json(report)
+        _print_json(asdict(report))
         return
-    for one in report["skipped"]:
+    for one in report.skipped:
         typer.echo(f"{one['id']} was not sent: {printable(one['obstacle'])}.", err=True)
     typer.echo(
-        f"Sent {report['sent']} dead letters with {report['events']} events. `headhunter logs dead-letters list` shows "
+        f"Sent {report.sent} dead letters with {report.events} events. `headhunter logs dead-letters list` shows "
         "them as replayed once a worker has made rows of them."
     )
-    if report["queue_is_full"]:
+    if report.queue_is_full:
         typer.echo("The queue is full, so the others were not sent; run the same again when it has room.", err=True)
 
 

@@ -1,6 +1,7 @@
 """``headhunter logs dead-letters replay`` and ``purge``: what is chosen, what is said, what is done."""
 
 import json
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -12,9 +13,10 @@ from log_events.event_queue import EventQueue
 from log_events.heartbeat import WorkerHeartbeat
 from logs_db.dead_letters import mark_replayed, read_page
 from tests.fixtures.entries import SYSTEM
-from tests.fixtures.letters import letter, write
+from tests.fixtures.letters import NOW, letter, write
 
 SOUND = json.dumps(SYSTEM).encode()
+BETWEEN = (NOW - timedelta(seconds=90)).isoformat()
 HOSTILE = "\x1b]0;owned\x07 \x9b31m token=abcdefghijklmnop \u202e"
 
 
@@ -62,8 +64,9 @@ def test_a_dry_run_tells_what_would_become_of_each_and_sends_nothing(run, letter
     [
         (["--all"], 2),
         (["--reason", "unknown_level"], 1),
-        (["--since", "90s"], 1),
-        (["--until", "90s"], 1),
+        (["--since", BETWEEN], 1),
+        (["--until", BETWEEN], 1),
+        (["--since", "26h", "--until", "25h"], 0),
         (["--since", "2020-01-01", "--until", "2020-01-02T00:00:00Z"], 0),
         ([str(UUID(int=1)), str(UUID(int=2))], 2),
         ([str(UUID(int=4))], 0),
