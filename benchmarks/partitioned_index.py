@@ -155,24 +155,26 @@ def _kill_again_and_again(url: str, seen: Seen) -> int:
     _finish(url, "drop", seen)
     chance, converged = random.Random(SEED), 0
     for number in range(1, KILLS + 1):
-        moment = chance.uniform(0.0, whole.seconds)
-        left = _killed(url, moment, seen)
+        parts, delay = chance.randrange(PARTITIONS + 1), chance.uniform(0.0, whole.seconds / PARTITIONS)
+        left = _killed(url, parts, delay, seen)
         resumed = _finish(url, "create", seen)
         is_converged = resumed.is_well and _is_whole(url)
         converged += is_converged
         dropped = _finish(url, "drop", seen)
         print(
-            f"killed at {moment:6.3f} s  {left}  resumed in {resumed.seconds:5.2f} s  "
+            f"killed at {parts:2} + {delay * 1000:5.1f} ms  {left}  resumed in {resumed.seconds:5.2f} s  "
             f"{'converged' if is_converged and dropped.is_well else 'NOT CONVERGED'}  ({number} of {KILLS})",
             flush=True,
         )
     return converged
 
 
-def _killed(url: str, moment: float, seen: Seen) -> str:
-    """Kill a build after that many seconds and tell what it left."""
+def _killed(url: str, parts: int, delay_seconds: float, seen: Seen) -> str:
+    """Kill a build so many seconds after it has attached so many *parts*, and tell what it left."""
     process, begun = _start(url, "create")
-    time.sleep(max(0.0, begun + moment - time.monotonic()))
+    while parts and process.stdout is not None and (line := process.stdout.readline()):
+        parts -= line.startswith("attached")
+    time.sleep(delay_seconds)
     process.kill()
     process.communicate()
     seen.building.append((begun, time.monotonic()))
