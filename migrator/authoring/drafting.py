@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alembic.operations import ops
-from psycopg import sql
-from sqlalchemy import text
 
 from migrator.authoring.drafted_operations import (
     ConcurrentDropOp,
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from alembic.operations import MigrateOperation
     from alembic.runtime.migration import MigrationContext
 
-_IS_PARTITIONED = "SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(:name)"
 # What code that knows nothing of it can live with.
 _HARMLESS = (ops.CreateTableOp, ops.CreateIndexOp, ops.CreateTableCommentOp, ops.DropTableCommentOp)
 
@@ -138,9 +135,12 @@ def _described(script: Any) -> Draft:
 
 
 def _is_partitioned(context: MigrationContext, index: ops.CreateIndexOp) -> bool:
-    """Whether the database that autogenerate compares with has the index's table as a partitioned one."""
-    name = sql.Identifier(*filter(None, [index.schema, index.table_name])).as_string()
-    return bool(context.connection and context.connection.scalar(text(_IS_PARTITIONED), {"name": name}))
+    """Whether the models have the index's table as a partitioned one; that the database has it so is compared apart."""
+    return any(
+        table.dialect_options["postgresql"]["partition_by"]
+        for table in context.opts["target_metadata"].tables.values()
+        if table.name == index.table_name and table.schema in {None, index.schema}
+    )
 
 
 def _lost(operations: Iterable[Any]) -> Iterator[str]:

@@ -157,6 +157,18 @@ def test_an_index_on_a_partitioned_table_becomes_a_sound_revision_of_its_own(tmp
     assert "FOR partition IN" in made.sql
 
 
+def test_a_new_partitioned_table_and_its_index_become_two_sound_revisions(tmp_path, scratch):
+    small = small_environment(tmp_path, "days", version_table="days_version", models=PARTITIONED)
+    (small.folder / "script.py.mako").write_text(MAKO)
+    small.add("aaaa")
+
+    first, second = create_revision(small.environment, "keep days", scratch)
+
+    assert first.is_sound, (first.findings, first.problems, first.trip.problems)
+    assert second.is_sound, (second.findings, second.problems, second.trip.problems)
+    assert "partitioned=True" in second.file.source
+
+
 def test_an_empty_revision_is_for_its_author_to_fill(shelf, scratch):
     environment = shelf(more=', Column("note", Text)')
 
