@@ -11,21 +11,21 @@ import logging
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from logs_db.maintenance_lock import MaintenanceBusyError, locked_change
 from logs_db.misdated import Settled, aside_of, dead_letter_batch, drop_if_empty, put_back_batch
+from logs_db.retention_states import read_kept_since
 from migrator import partitioning
 from migrator.partitioning import Partition, Relation, days_between, midnight, partition_name, uncovered_days
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import date, datetime
 
 logger = logging.getLogger(__name__)
-Result = TypeVar("Result")
 
 PARTITIONED_TABLES: Final = ("system_logs", "llm_logs")
 NAME_FORMAT: Final = "{table}_{day:%Y_%m_%d}"
@@ -39,15 +39,6 @@ FUTURE_DAYS: Final = 8
 
 ON_DEMAND_PAST_DAYS: Final = 120
 """How far back one is made on demand: 30 days that an event may be older than its entry, 90 that the entry waited."""
-
-BUSY_SECONDS: Final = 10.0
-"""How long one change waits for the maintenance lock where it must not be left out, and for others' schema changes."""
-
-_PASSING: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-_TRY_LOCK: LiteralString = """
-SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('headhunter logs maintenance', 0)),
-       pg_catalog.set_config('lock_timeout', '1s', true), pg_catalog.set_config('TimeZone', 'UTC', true)
-"""
 
 
 @dataclass(frozen=True)
@@ -66,10 +57,6 @@ class MaintenanceReport:
     created: tuple[str, ...] = ()
     put_back_rows: int = 0
     dead_lettered_rows: int = 0
-
-
-class MaintenanceBusyError(psycopg.errors.LockNotAvailable):
-    """A peer holds the maintenance lock; it does the same work, so try again later or leave it to the peer."""
 
 
 @dataclass
@@ -99,14 +86,14 @@ def maintain(
     Raises:
         psycopg.Error: It could not be finished; what was done is kept, a later pass does the rest.
     """
-    work = _Pass(connection, now or _server_time(connection))
+    work = _Pass(connection, now or server_time(connection))
     today = work.now.date()
     days = days_between(today, today + timedelta(days=min(days_ahead, FUTURE_DAYS)))
     try:
         for table in map(_relation, PARTITIONED_TABLES):
             if _exists(connection, table, kind="p"):
                 for day in uncovered_days(partitioning.read_partitions(connection, table), days):
-                    work.created += _change(connection, partial(_add_missing, connection, table, day))
+                    work.created += locked_change(connection, partial(_add_missing, connection, table, day))
                 _settle_aside(work, table)
     except MaintenanceBusyError:
         return work.report(skipped=True)
@@ -130,23 +117,26 @@ def ensure_days(
     """
     Make the partitions of *table* that are missing for *days*, and return the names of those that were made here.
 
-    The connection is as for `maintain`.  A peer that is making partitions is waited for, `BUSY_SECONDS` at most.
+    None is made for a day that retention has dropped: see `read_kept_since`.
+    The connection is as for `maintain`.  A peer that is making partitions is waited for, 10 s at most.
 
     Raises:
         psycopg.errors.LockNotAvailable: It took longer; try again.
         psycopg.errors.DuplicateTable: Another table has the partition's name; rename or drop that one.
         ValueError: A day is more than `ON_DEMAND_PAST_DAYS` back or `FUTURE_DAYS` ahead, so some clock is wrong.
     """
-    relation, today = _relation(table), (now or _server_time(connection)).date()
+    relation, today = _relation(table), (now or server_time(connection)).date()
     created: list[str] = []
+    kept_since = read_kept_since(connection, table)
+    kept_days = [day for day in days if kept_since is None or midnight(day) >= kept_since]
     earliest, latest = today - timedelta(days=ON_DEMAND_PAST_DAYS), today + timedelta(days=FUTURE_DAYS)
-    for day in uncovered_days(partitioning.read_partitions(connection, relation), days):
+    for day in uncovered_days(partitioning.read_partitions(connection, relation), kept_days):
         if not earliest <= day <= latest:
             raise ValueError(
                 f"No partition of {table} is made for {day}: by the database's clock today is {today}, and only days "
                 f"from {earliest} to {latest} can be right. Nothing was made for it. Set the clock that is wrong."
             )
-        created += _change(connection, partial(_add_missing, connection, relation, day), awaits_peer=True)
+        created += locked_change(connection, partial(_add_missing, connection, relation, day), awaits_peer=True)
     return tuple(created)
 
 
@@ -161,16 +151,17 @@ def covered_until(connection: psycopg.Connection[Any], *, now: datetime | None =
 
     None: today has no partition, or the table is not partitioned.
     """
-    start = midnight((now or _server_time(connection)).date())
+    start = midnight((now or server_time(connection)).date())
     return {
         table: partitioning.covered_until(list_partitions(connection, table), start) for table in PARTITIONED_TABLES
     }
 
 
 def _add_missing(connection: psycopg.Connection[Any], table: Relation, day: date) -> list[str]:
-    """Add the partition for *day* unless a peer did so since it was missed; the lock is held by now."""
+    """Add the partition for *day* unless a peer did so, or dropped it, since it was missed; the lock is held by now."""
     partitions = partitioning.read_partitions(connection, table)
-    if not uncovered_days(partitions, [day]):
+    kept_since = read_kept_since(connection, table.name)
+    if not uncovered_days(partitions, [day]) or (kept_since is not None and midnight(day) < kept_since):
         return []
     newest = table.named(partitions[-1].name) if partitions else table
     partition = table.named(partition_name(NAME_FORMAT, table.name, day))
@@ -191,37 +182,11 @@ def _settle_aside(work: _Pass, table: Relation) -> None:
     if not (_exists(connection, aside) and _exists(connection, _relation("dead_letters"))):
         return
     window = (work.now - timedelta(days=PAST_DAYS), work.now + timedelta(days=FUTURE_DAYS))
-    while rows := _change(connection, partial(put_back_batch, connection, table, *window)):
+    while rows := locked_change(connection, partial(put_back_batch, connection, table, *window)):
         work.settled += Settled(put_back=rows)
-    while rows := _change(connection, partial(dead_letter_batch, connection, table)):
+    while rows := locked_change(connection, partial(dead_letter_batch, connection, table)):
         work.settled += Settled(dead_lettered=rows)
-    _change(connection, partial(drop_if_empty, connection, table))
-
-
-def _change(connection: psycopg.Connection[Any], change: Callable[[], Result], *, awaits_peer: bool = False) -> Result:
-    """Make one change in a transaction that holds the maintenance lock; again if others change the tables' schema."""
-    if not connection.autocommit:
-        raise ValueError("The connection must be in autocommit: each change is a transaction of its own.")
-
-    def attempt() -> Result:
-        with connection.transaction():
-            row = connection.execute(_TRY_LOCK).fetchone()
-            if row is None or not row[0]:
-                raise MaintenanceBusyError(
-                    "Another process maintains the log tables. Nothing was changed here. Try again in a moment."
-                )
-            return change()
-
-    def is_worth_another_try(error: BaseException) -> bool:
-        return isinstance(error, _PASSING) and (awaits_peer or not isinstance(error, MaintenanceBusyError))
-
-    tries = Retrying(
-        retry=retry_if_exception(is_worth_another_try),
-        wait=wait_random_exponential(multiplier=0.05, max=1),
-        stop=stop_after_delay(BUSY_SECONDS),
-        reraise=True,
-    )
-    return tries(attempt)
+    locked_change(connection, partial(drop_if_empty, connection, table))
 
 
 def _relation(table: str) -> Relation:
@@ -236,7 +201,8 @@ def _exists(connection: psycopg.Connection[Any], table: Relation, *, kind: str =
     return bool(row and row[0])
 
 
-def _server_time(connection: psycopg.Connection[Any]) -> datetime:
+def server_time(connection: psycopg.Connection[Any]) -> datetime:
+    """The time by the database's clock, in UTC."""
     row = connection.execute("SELECT now()").fetchone()
     if row is None:
         raise psycopg.InternalError("The server did not tell the time.")

@@ -7,5 +7,6 @@ pytest_plugins = [
     "tests.fixtures.log_events",
     "tests.fixtures.api",
     "tests.fixtures.api_queue",
+    "tests.fixtures.retention",
     "tests.fixtures.stacks",
 ]

@@ -156,7 +156,7 @@ def test_a_clock_far_off_makes_no_partition(connection, now, days):
 
 
 def test_a_peer_that_is_at_it_is_waited_for_but_not_for_ever(connection, logs_database_url, now, monkeypatch):
-    monkeypatch.setattr("logs_db.partitions.BUSY_SECONDS", 0.3)
+    monkeypatch.setattr("logs_db.maintenance_lock.BUSY_SECONDS", 0.3)
     with psycopg.connect(logs_database_url) as peer:
         peer.execute(TRY_LOCK)
 
