@@ -138,7 +138,7 @@ class LockTrace:
         """Note a statement that is about to run."""
         self.statements.append(TracedStatement(" ".join(statement.split())))
         self._began = time.monotonic()
-        if connection.autocommit:
+        if connection.info.transaction_status == TransactionStatus.IDLE and connection.autocommit:
             self._done.clear()
             self._sampled.clear()
             self._sampler = threading.Thread(target=self._sample, args=(connection.info.backend_pid,), daemon=True)

@@ -29,7 +29,7 @@ FIRST = """
 op.execute('''CREATE TABLE public.things (id bigint NOT NULL, note text, size bigint,
     CONSTRAINT things_pkey PRIMARY KEY (id))''')
 """
-FILL = "op.run_in_batches('things', \"SET note = ''\", where='note IS NULL')"
+FILL = "op.run_in_batches('things', \"SET note = ''\", where=\"note IS DISTINCT FROM ''\")"
 CHECK = "op.add_check('ck_things_size', 'things', 'size % 5 >= 0')"
 NOT_NULL = "op.add_not_null('things', 'note')"
 DOC = '"""\nDo it.\n\nWhy: because.\nLocks: none for long.\nRollback: nothing is lost.\n"""\n'
