@@ -5,8 +5,9 @@ Servers fully durable; then the same with appendfsync everysec, and beside it a 
 The producers' processes tell what XADD, LPUSH or fsync answered for, before they can be killed; after each run the
 database must hold it once.  HEADHUNTER_BENCH_ROUNDS sets how often each cell is run (2), HEADHUNTER_BENCH_SEED the
 seed, HEADHUNTER_BENCH_POINT one point alone.  The seed settles the plan; what the threads do meanwhile nobody does.
-Caveat: all deaths are of processes.  What a dying machine loses with everysec, up to a second or two of accepted
-events, no SIGKILL shows: the kernel keeps what was written.
+Caveat: all deaths are of processes, and the kernel keeps what was written.  So with everysec nothing is lost here as a
+rule; a machine's death would lose up to a second or two of accepted events, and Redis's own too where its write was
+waiting for a background fsync.
 """
 
 import json
