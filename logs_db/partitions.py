@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PARTITIONED_TABLES: Final = ("system_logs", "llm_logs")
+PARTITIONED_TABLES: Final = ("system_logs", "llm_logs", "llm_payloads")
 NAME_FORMAT: Final = "{table}_{day:%Y_%m_%d}"
 DAYS_AHEAD: Final = 7
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import sql
 
 from logs_db.models import LlmLog, LogsBase, SystemLog
+from logs_db.payloads import with_payloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def system_logs_page(filters: SystemLogFilter, window: Window, *, limit: int, af
 
 
 def llm_logs_page(filters: LlmLogFilter, window: Window, *, limit: int, after: Position | None) -> PageQuery:
-    """The *limit* newest rows of ``llm_logs`` in *window* that match, beyond *after*; columns as in the table."""
+    """The *limit* newest rows of ``llm_logs`` in *window* that match, beyond *after*, each with its payload."""
     conditions: dict[str, object] = {
         "provider": filters.provider,
         "model": filters.model,
@@ -79,7 +80,8 @@ def llm_logs_page(filters: LlmLogFilter, window: Window, *, limit: int, after: P
         "error_type": filters.error_type,
         "request_id": filters.request_id,
     }
-    return _page(LlmLog, conditions, _errors(errors_only=filters.errors_only), window, limit, after)
+    page = _page(LlmLog, conditions, _errors(errors_only=filters.errors_only), window, limit, after)
+    return PageQuery(with_payloads(page.statement, list(LlmLog.__table__.columns.keys())), page.parameters)
 
 
 def _errors(*, errors_only: bool) -> list[sql.SQL]:

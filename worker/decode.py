@@ -19,6 +19,7 @@ from worker.json_text import parse_json
 from worker.loose_event import loose_fields
 from worker.mending import mend, redated
 from worker.replayed import opened
+from worker.tables import LLM_LOGS, LLM_PAYLOADS, SYSTEM_LOGS, Table, with_payload
 from worker.verdicts import KEPT_RAW_BYTES, MAX_EVENT_BYTES, Reason, RejectedError
 
 ACCEPTED_PAST = timedelta(days=30)
@@ -100,6 +101,12 @@ class Batch:
             self.system_logs.append(item.event)
         else:
             self.llm_logs.append(item.event)
+
+    def by_table(self) -> Iterator[tuple[Table, Sequence[LogEvent]]]:
+        """Each table that gets rows, and the events that they are made of, in the order of writing."""
+        yield SYSTEM_LOGS, self.system_logs
+        yield LLM_LOGS, self.llm_logs
+        yield LLM_PAYLOADS, with_payload(self.llm_logs)
 
 
 def decode_batch(entries: Iterable[Entry]) -> Batch:

@@ -16,14 +16,12 @@ from logs_db import dead_letter_purge, ledger, partitions
 from logs_db.dead_letter_selection import Totals
 from migrator.classifier import sentence
 from worker.store import CONNECT_TIMEOUT_SECONDS
-from worker.tables import LLM_LOGS, SYSTEM_LOGS
+from worker.tables import homes_of
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60.0
 AGAIN_AFTER_FAILURE_SECONDS = 60.0
-
-_NAME_OF = {table.struct: table.name for table in (SYSTEM_LOGS, LLM_LOGS)}
 
 
 class Maintenance:
@@ -64,9 +62,11 @@ class Maintenance:
         Raises:
             psycopg.Error, ValueError: It could not be done now; try again.
         """
+        names = [table.name for table in homes_of(struct)]
         with self._making, self._connected() as connection:
-            partitions.ensure_days(connection, _NAME_OF[struct], sorted(days))
-        extra = {"event": "partitions_made", "table": _NAME_OF[struct], "days": len(days)}
+            for name in names:
+                partitions.ensure_days(connection, name, sorted(days))
+        extra = {"event": "partitions_made", "table": names[0], "days": len(days)}
         logger.info("missing partitions were made on demand", extra=extra)
 
     def _pass(self) -> None:

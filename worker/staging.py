@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from msgspec.structs import astuple
@@ -13,8 +13,50 @@ from worker.brake import Brake
 from worker.data_errors import is_data_error
 from worker.decode import Row
 from worker.suspects import RowKey
-from worker.tables import Table, copy_rows
+from worker.tables import LLM_LOGS, SYSTEM_LOGS, Table, copy_rows, types_of
 from worker.verdicts import Reason, RejectedError
+
+_INSERT: dict[Table, LiteralString] = {
+    SYSTEM_LOGS: """
+INSERT INTO {table} ({columns})
+SELECT DISTINCT ON (created_at, id) {columns} FROM {staged} ORDER BY created_at, id, ordinal
+ON CONFLICT (created_at, id) DO NOTHING RETURNING created_at, id
+""",
+    # A call whose day of payloads was dropped is a row without one; a payload that outlived its call's row stands.
+    LLM_LOGS: """
+WITH firsts AS MATERIALIZED (
+    SELECT DISTINCT ON (created_at, id) * FROM {staged} ORDER BY created_at, id, ordinal
+), inserted AS (
+    INSERT INTO {table} ({columns}) SELECT {columns} FROM firsts ORDER BY created_at, id
+    ON CONFLICT (created_at, id) DO NOTHING RETURNING created_at, id
+), payloads AS (
+    INSERT INTO public.llm_payloads (created_at, id, prompt, response)
+    SELECT created_at, id, prompt, response FROM firsts JOIN inserted USING (created_at, id)
+    WHERE (prompt IS NOT NULL OR response IS NOT NULL) AND created_at >= {payloads_kept_since}
+    ON CONFLICT (created_at, id) DO NOTHING
+)
+SELECT created_at, id FROM inserted
+""",
+}
+
+# The bounds of time keep the plan from opening every partition that there is.
+_CONFLICTS: dict[Table, LiteralString] = {
+    SYSTEM_LOGS: """
+SELECT new.ordinal FROM {staged} AS new JOIN {table} AS old USING (created_at, id)
+WHERE old.created_at BETWEEN %(first)s AND %(last)s AND ({new_body}) IS DISTINCT FROM ({old_body})
+""",
+    # A payload that was dropped cannot be compared any more: what is left of the call tells.
+    LLM_LOGS: """
+SELECT new.ordinal FROM {staged} AS new JOIN {table} AS old USING (created_at, id)
+LEFT JOIN public.llm_payloads AS kept ON kept.created_at = old.created_at AND kept.id = old.id
+    AND kept.created_at BETWEEN %(first)s AND %(last)s
+WHERE old.created_at BETWEEN %(first)s AND %(last)s
+AND (({new_body}) IS DISTINCT FROM ({old_body}) OR (
+    (new.prompt, new.response)
+        IS DISTINCT FROM (coalesce(kept.prompt, old.prompt), coalesce(kept.response, old.response))
+    AND old.created_at >= {payloads_kept_since}))
+""",
+}
 
 Result = tuple[Row, Outcome, DeadLetterRow | None]
 """A row, what became of it, and the dead letter that it became."""
@@ -51,13 +93,8 @@ def insert_absent(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]
     A row whose key holds the same body is a duplicate; one whose key holds another body is dead, and the first stands.
     """
     _stage(cursor, table, rows)
-    inserted = cursor.execute(
-        table.statement(
-            "INSERT INTO {table} ({columns}) SELECT DISTINCT ON (created_at, id) {columns} FROM {staged}"
-            " ORDER BY created_at, id, ordinal ON CONFLICT (created_at, id) DO NOTHING RETURNING created_at, id"
-        )
-    ).fetchall()
-    conflicts = _conflicts(cursor, table) if len(inserted) < len(rows) else set()
+    inserted = cursor.execute(table.statement(_INSERT[table])).fetchall()
+    conflicts = _conflicts(cursor, table, rows) if len(inserted) < len(rows) else set()
     cursor.execute(table.statement("DROP TABLE {staged}"))
     return list(_results(table, rows, set(inserted), conflicts))
 
@@ -92,22 +129,19 @@ def _any_refused(results: Sequence[Result]) -> bool:
 def _stage(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> None:
     cursor.execute(
         table.statement(
-            "CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS SELECT 0 AS ordinal, {columns} FROM {table} WITH NO DATA"
+            "CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS"
+            " SELECT 0 AS ordinal, {staged_columns} FROM {table} WITH NO DATA"
         )
     )
-    statement = table.statement("COPY {staged} (ordinal, {columns}) FROM STDIN (FORMAT BINARY)")
+    statement = table.statement("COPY {staged} (ordinal, {staged_columns}) FROM STDIN (FORMAT BINARY)")
     numbered = ((ordinal, *astuple(row.event)) for ordinal, row in enumerate(rows))
-    copy_rows(cursor, statement, ["int4", *table.types], numbered)
+    copy_rows(cursor, statement, ["int4", *types_of(table.struct)], numbered)
 
 
-def _conflicts(cursor: psycopg.Cursor[Any], table: Table) -> set[int]:
-    """The ordinals of the staged rows whose key holds another body."""
-    cursor.execute(
-        table.statement(
-            "SELECT new.ordinal FROM {staged} AS new JOIN {table} AS old USING (created_at, id)"
-            " WHERE ({new_body}) IS DISTINCT FROM ({old_body})"
-        )
-    )
+def _conflicts(cursor: psycopg.Cursor[Any], table: Table, rows: Sequence[Row]) -> set[int]:
+    """The ordinals of the staged *rows* whose key holds another body."""
+    times = [row.event.created_at for row in rows]
+    cursor.execute(table.statement(_CONFLICTS[table]), {"first": min(times), "last": max(times)})
     return {ordinal for (ordinal,) in cursor.fetchall()}
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from msgspec.structs import astuple
 from psycopg import sql
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
@@ -22,7 +21,7 @@ from worker.entry import Entry
 from worker.replayed import ReplayedEntry
 from worker.staging import insert_rows
 from worker.suspects import RowKey
-from worker.tables import COPY_NEW, LLM_LOGS, SYSTEM_LOGS, TABLES, copy_rows
+from worker.tables import COPY_NEW, TABLES, copy_rows, rows_of
 
 STATEMENT_TIMEOUT_SECONDS = 60
 CONNECT_TIMEOUT_SECONDS = 5
@@ -92,8 +91,8 @@ def write_new(connection: psycopg.Connection[Any], batch: Batch) -> Written:
         psycopg.Error: Nothing was written, unless the connection broke during COMMIT; then too: `write_checked`.
     """
     with _transaction(connection) as cursor:
-        for table, events in ((SYSTEM_LOGS, batch.system_logs), (LLM_LOGS, batch.llm_logs)):
-            copy_rows(cursor, COPY_NEW[table], table.types, map(astuple, events))
+        for table, events in batch.by_table():
+            copy_rows(cursor, COPY_NEW[table], table.types, rows_of(table, events))
         dead_letters.upsert(cursor, batch.dead_letters)
         ledger.append(cursor, batch.account.rows())
     return Written.of(batch.account)

@@ -10,7 +10,6 @@ import psycopg
 
 from log_events.wire import LogEvent
 from worker.decode import Batch
-from worker.tables import LLM_LOGS, SYSTEM_LOGS
 
 RowKey = tuple[datetime, UUID]
 
@@ -31,6 +30,4 @@ def suspects_of(error: psycopg.Error, batch: Batch) -> AbstractSet[RowKey]:
 
 
 def _copied(batch: Batch, table_name: str) -> Sequence[LogEvent]:
-    if table_name == SYSTEM_LOGS.name:
-        return batch.system_logs
-    return batch.llm_logs if table_name == LLM_LOGS.name else ()
+    return next((events for table, events in batch.by_table() if table.name == table_name), ())

@@ -43,7 +43,7 @@ def drain_full_queue(url: str, redis_url: str, frames: Sequence[bytes], events: 
             before = _cpu_seconds(pids)
             started = time.perf_counter()
             client.rename(hidden, queue.keys.stream)
-            while queue.depth().events:
+            while queue.depth().stream_entries:
                 time.sleep(0.005)
             seconds = time.perf_counter() - started
             cpu_seconds = _cpu_seconds(pids) - before

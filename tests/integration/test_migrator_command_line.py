@@ -128,6 +128,7 @@ def test_drift_ends_with_exit_code_1_and_is_told_in_lines_and_in_json(operator: 
 
 def test_maintenance_by_hand_makes_the_partitions_that_are_missing(operator: Operator, urls: dict[str, str]) -> None:
     assert operator.types("upgrade", "logs").returncode == 0
+    assert operator.asks("maintain", "logs")["created"]
     url = urls["LOGS_DATABASE_URL"]
     last = "SELECT max(relname::text) FROM pg_class WHERE relname ~ '^llm_logs_20' AND relkind = 'r'"
     [(name,)] = rows(url, last)

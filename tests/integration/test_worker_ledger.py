@@ -12,28 +12,12 @@ from api.ledger_balance import read_balance
 from log_events.event_queue import EventQueue
 from log_events.kinds import KindCounts, counts_of_encoded, kind_of_pushed
 from log_events.llm_log import LlmLogEvent
-from log_events.uuid7 import uuid7
 from log_events.wire import encode_event, encode_frame
 from tests.fixtures.entries import LLM, SYSTEM
-from tests.fixtures.logs import system_event, wait_until
+from tests.fixtures.logs import llm_event, system_event, wait_until
 from worker.patience import Patience
 from worker.receive import Receiver
 from worker.write import Writer
-
-
-def llm_event() -> LlmLogEvent:
-    names = (
-        "operation",
-        "prompt",
-        "response",
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "cost_usd",
-        "latency_ms",
-    )
-    moment = system_event().created_at
-    return LlmLogEvent(id=uuid7(), created_at=moment, provider="p", model="m", status="s", **dict.fromkeys(names))
 
 
 @pytest.fixture

@@ -13,7 +13,10 @@ from tests.fixtures.logs import system_event, wait_until
 from tests.fixtures.written import again, entry, letters, rows
 from worker.entry import Entry
 from worker.patience import Patience, StoppedError
+from worker.tables import PAYLOAD_COLUMNS
 from worker.write import SchemaMovedError, Writer
+
+CALLS = "llm_logs LEFT JOIN llm_payloads AS payload USING (id, created_at)"
 
 
 def full_system_event() -> SystemLogEvent:
@@ -67,10 +70,11 @@ def test_every_field_of_both_tables_arrives_as_it_was_sent(writer, logs_connecti
 
     assert (written.rows, written.dead_letters) == (2, 0)
     logs_connection.execute("SET TimeZone = 'UTC'")
-    for event, table in ((system, "system_logs"), (llm, "llm_logs")):
+    for event, table in ((system, "system_logs"), (llm, CALLS)):
         names = list(asdict(event))
         extra = names.index("extra_data")
-        row = logs_connection.execute(f"SELECT {', '.join(names)} FROM {table}").fetchone()
+        columns = [f"payload.{name}" if name in PAYLOAD_COLUMNS else name for name in names]
+        row = logs_connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchone()
         expected = list(asdict(event).values())
         assert [*row[:extra], *row[extra + 1 :]] == [*expected[:extra], *expected[extra + 1 :]]
 

@@ -36,6 +36,8 @@ VALUES (gen_random_uuid(), %s, 'INFO', 'c', 'm')
 
 @pytest.fixture
 def connection(logs_connection):
+    """A connection to a database whose partitions are made ahead, as after a worker's first pass."""
+    maintain(logs_connection)
     return logs_connection
 
 
@@ -43,6 +45,7 @@ def connection(logs_connection):
 def on_each_version(any_logs_database_url):
     """A connection to each version of PostgreSQL in turn, for what depends on its catalog."""
     with psycopg.connect(any_logs_database_url, autocommit=True) as opened:
+        maintain(opened)
         yield opened
 
 
@@ -65,6 +68,7 @@ def test_a_pass_makes_the_days_that_are_missing_and_only_those(on_each_version, 
         f"system_logs_{now + 3 * DAY:%Y_%m_%d}",
         f"system_logs_{now + 8 * DAY:%Y_%m_%d}",
         f"llm_logs_{now + 8 * DAY:%Y_%m_%d}",
+        f"llm_payloads_{now + 8 * DAY:%Y_%m_%d}",
     }
     assert set(names(on_each_version)) - before == {name for name in report.created if name.startswith("system")}
     assert maintain(on_each_version) == MaintenanceReport()
@@ -72,7 +76,7 @@ def test_a_pass_makes_the_days_that_are_missing_and_only_those(on_each_version, 
 
 def test_a_new_partition_is_like_its_neighbours(on_each_version, now):
     on_each_version.execute(f"ALTER TABLE system_logs_{now + 7 * DAY:%Y_%m_%d} SET (fillfactor = 80)")
-    (created, _) = maintain(on_each_version, days_ahead=8).created
+    (created, *_) = maintain(on_each_version, days_ahead=8).created
 
     looks = """
         SELECT reloptions, (SELECT array_agg(d) FROM (SELECT substr(indexdef, strpos(indexdef, 'USING')) AS d
@@ -103,7 +107,7 @@ def test_while_a_peer_maintains_a_pass_is_skipped_and_not_waited_for(connection,
 
         assert maintain(connection, days_ahead=8) == MaintenanceReport(skipped=True)
 
-    assert len(maintain(connection, days_ahead=8).created) == 2
+    assert len(maintain(connection, days_ahead=8).created) == 3
 
 
 def test_two_workers_at_once_make_each_day_once(logs_database_url, now):
@@ -129,7 +133,7 @@ def test_an_open_writer_and_an_open_reader_keep_no_partition_from_being_made(con
         writer.execute(INSERT, [now])
         reader.execute("SELECT count(*) FROM system_logs")
 
-        assert len(maintain(connection, days_ahead=8).created) == 2
+        assert len(maintain(connection, days_ahead=8).created) == 3
 
         writer.execute(INSERT, [now + 8 * DAY])
 
@@ -182,13 +186,17 @@ def test_a_connection_inside_transactions_is_refused(logs_database_url, now):
 def test_the_cover_ends_at_the_first_gap(connection, now):
     connection.execute(f"DROP TABLE system_logs_{now + 2 * DAY:%Y_%m_%d}; DROP TABLE llm_logs_{now:%Y_%m_%d}")
 
-    assert covered_until(connection) == {"system_logs": midnight(now.date() + 2 * DAY), "llm_logs": None}
+    assert covered_until(connection) == {
+        "system_logs": midnight(now.date() + 2 * DAY),
+        "llm_logs": None,
+        "llm_payloads": midnight(now.date() + 8 * DAY),
+    }
 
 
 def test_before_the_conversion_there_is_nothing_to_maintain(any_database_url):
     with psycopg.connect(any_database_url, autocommit=True) as empty:
         assert maintain(empty) == MaintenanceReport()
-        assert covered_until(empty) == {"system_logs": None, "llm_logs": None}
+        assert covered_until(empty) == dict.fromkeys(PARTITIONED_TABLES)
         assert list_partitions(empty, "system_logs") == []
 
 

@@ -142,7 +142,7 @@ def test_ten_thousand_pushed_events_end_as_the_table_of_verdicts_says(logs_datab
 
 def check_good(connection: psycopg.Connection, good: list[dict]) -> None:
     stored = {}
-    for table in ("system_logs", "llm_logs"):
+    for table in ("system_logs", "llm_logs LEFT JOIN llm_payloads USING (id, created_at)"):
         cursor = connection.execute(
             f"SELECT * FROM {table} WHERE {'component' if table[0] == 's' else 'model'} <> 'mended'"
         )
