@@ -45,11 +45,13 @@ class Draft:
         revision: Its id.
         loses: What its downgrade loses, in words; empty: nothing.
         is_additive: Code that does not know of it works on it.
+        is_idempotent: Its one operation goes on from where an interruption left it.
     """
 
     revision: str
     loses: list[str] = field(default_factory=list)
     is_additive: bool = True
+    is_idempotent: bool = False
 
 
 class Drafter:
@@ -84,7 +86,7 @@ class Drafter:
         revision = script.rev_id if is_first else uuid.uuid4().hex[-12:]
         message = script.message if is_first else apart.title
         head = script.head if is_first else self.drafts[-1].revision
-        self.drafts.append(Draft(revision, [], apart.is_additive))
+        self.drafts.append(Draft(revision, [], apart.is_additive, is_idempotent=True))
         return ops.MigrationScript(
             revision,
             ops.UpgradeOps(ops=[apart.there]),

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_ROWS = 1000
 _WIDTH = 118
+_IDEMPOTENT = "\n# Broken off at any point and run again, it goes on from what the catalog shows.\nidempotent = True"
 
 
 @dataclass
@@ -185,9 +186,8 @@ def _fill_in(chain: Chain, file: RevisionFile, draft: Draft | None, why: str) ->
         losing = f"loses {' and '.join(draft.loses)}, so it is refused without ``-x lose-data=yes``."
         text = _section(text, "Rollback", losing if draft.loses else "nothing is lost.")
         floor = _floor(chain) if draft.is_additive else file.revision
-        text = re.sub(
-            r"^compatible_with = .*$", f'compatible_with = "{floor or file.revision}"', text, flags=re.MULTILINE
-        )
+        said = f'compatible_with = "{floor or file.revision}"' + (_IDEMPOTENT if draft.is_idempotent else "")
+        text = re.sub(r"^compatible_with = .*$", said, text, flags=re.MULTILINE)
     file.path.write_text(text, encoding="utf-8")
 
 

@@ -132,6 +132,7 @@ def test_an_index_on_a_table_in_use_gets_a_revision_of_its_own_and_is_built_conc
 
     assert first.is_sound, (first.findings, first.problems, first.trip.problems)
     assert "CREATE INDEX" not in first.sql
+    assert "idempotent" not in first.file.source
     assert "CREATE INDEX CONCURRENTLY" in second.sql
     assert "partitioned" not in second.file.source
     assert "op.drop_index_concurrently(" in second.file.source
@@ -152,6 +153,7 @@ def test_an_index_on_a_partitioned_table_becomes_a_sound_revision_of_its_own(tmp
     source = " ".join(made.file.source.split())
     assert '"ix_days_size", "days", ["size"], schema="public", partitioned=True' in source
     assert 'op.drop_index_concurrently("ix_days_size", "days", schema="public")' in source
+    assert "idempotent = True" in source
     assert "ShareUpdateExclusive on 2 partitions of public.days for " in source
     assert "Share on public.days for " in source
     assert "FOR partition IN" in made.sql
