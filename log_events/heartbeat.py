@@ -34,6 +34,8 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """Since it started."""
     message: str = ""
     """What it waits for, where it waits; never a secret."""
+    troubles: dict[str, str] = {}
+    """What its maintenance cannot do now, and why: rows are written all the same."""
 
 
 class ProducerReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -112,7 +112,12 @@ def maintain(
 
 
 def ensure_days(
-    connection: psycopg.Connection[Any], table: str, days: Iterable[date], *, now: datetime | None = None
+    connection: psycopg.Connection[Any],
+    table: str,
+    days: Iterable[date],
+    *,
+    past_days: int = ON_DEMAND_PAST_DAYS,
+    now: datetime | None = None,
 ) -> tuple[str, ...]:
     """
     Make the partitions of *table* that are missing for *days*, and return the names of those that were made here.
@@ -123,13 +128,13 @@ def ensure_days(
     Raises:
         psycopg.errors.LockNotAvailable: It took longer; try again.
         psycopg.errors.DuplicateTable: Another table has the partition's name; rename or drop that one.
-        ValueError: A day is more than `ON_DEMAND_PAST_DAYS` back or `FUTURE_DAYS` ahead, so some clock is wrong.
+        ValueError: A day is more than *past_days* back or `FUTURE_DAYS` ahead, so some clock is wrong.
     """
     relation, today = _relation(table), (now or server_time(connection)).date()
     created: list[str] = []
     kept_since = read_kept_since(connection, table)
     kept_days = [day for day in days if kept_since is None or midnight(day) >= kept_since]
-    earliest, latest = today - timedelta(days=ON_DEMAND_PAST_DAYS), today + timedelta(days=FUTURE_DAYS)
+    earliest, latest = today - timedelta(days=past_days), today + timedelta(days=FUTURE_DAYS)
     for day in uncovered_days(partitioning.read_partitions(connection, relation), kept_days):
         if not earliest <= day <= latest:
             raise ValueError(

@@ -44,6 +44,11 @@ class Retention:
         return {"system_logs": self.system_logs, "llm_logs": self.llm_logs}[table]
 
     @property
+    def all_days(self) -> list[int]:
+        """Those that are set."""
+        return [days for table in VARIABLES if (days := self.days_of(table)) is not None]
+
+    @property
     def kept_for_ever(self) -> list[str]:
         """The tables that nothing is ever dropped from."""
         return [table for table in VARIABLES if self.days_of(table) is None]

@@ -10,11 +10,12 @@ from logs_db.retention_plan import Retention
 MOST_DAYS = 36_500
 
 
-def _empty_is_unset(value: Any) -> Any:
+def empty_is_unset(value: Any) -> Any:
+    """*value*, or None where a variable is there but empty."""
     return None if value == "" else value
 
 
-Days = Annotated[Annotated[int, Field(ge=1, le=MOST_DAYS)] | None, BeforeValidator(_empty_is_unset)]
+Days = Annotated[Annotated[int, Field(ge=1, le=MOST_DAYS)] | None, BeforeValidator(empty_is_unset)]
 
 
 class RetentionSettings(BaseSettings):

@@ -1,4 +1,4 @@
-"""All threads of a running worker: lanes, bridge, maintenance, schema watch; started together, stopped together."""
+"""All threads of a running worker: lanes, bridge, maintenance, keeper, schema watch; begun and ended together."""
 
 import logging
 import threading
@@ -7,8 +7,10 @@ from collections.abc import Callable
 import redis
 
 from log_events.event_queue import EventQueue
+from worker.acceptance import AcceptedPast
 from worker.brake import Brakes
 from worker.bridge import Bridge
+from worker.keeper import Keeper
 from worker.lane import Lane
 from worker.maintenance import Maintenance
 from worker.patience import Patience
@@ -39,8 +41,11 @@ class Crew:
             settings.maintenance_url,
             settings.dead_letter_retention_days,
             settings.dead_letters_max_bytes,
+            settings.retention,
+            pulse,
             stop,
         )
+        self._keeper = Keeper(settings.maintenance_url, settings.retention, pulse, stop)
         self._brakes = Brakes(stop)
         self._pulse.patiences += [brake.patience for brake in self._brakes.values()]
         self._consumers = [f"{pulse.name}/{number}" for number in range(settings.log_thread_pool_size)]
@@ -56,8 +61,9 @@ class Crew:
         bridge = Bridge(self._queue(), self._settings.logs_queue_max_bytes, self._pulse, self._stop)
         self._pulse.patiences.append(bridge.patience)
         watch = SchemaWatch(self._settings.database_url, self._pulse, self._stop, self.outdated)
+        self._keeper.first_look()
         lanes = [self._lane(consumer, is_first=number == 0) for number, consumer in enumerate(self._consumers)]
-        jobs = [*(lane.run for lane in lanes), bridge.run, watch.run, self._maintenance.run]
+        jobs = [*(lane.run for lane in lanes), bridge.run, watch.run, self._maintenance.run, self._keeper.run]
         threads = [threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs]
         for thread in threads:
             thread.start()
@@ -69,7 +75,8 @@ class Crew:
         queue = self._queue()
         patience = Patience("waiting_for_postgres", self._stop)
         make_days = self._maintenance.make_days
-        writer = Writer(self._settings.database_url, patience, make_days, "headhunter-worker", self._brakes)
+        past = AcceptedPast.by(self._settings.retention)
+        writer = Writer(self._settings.database_url, patience, make_days, "headhunter-worker", self._brakes, past)
         receiver = Receiver(queue, consumer, self._pulse.host)
         lane = Lane(consumer, queue, receiver, writer, self._pulse, self._stop, claims=is_first)
         self._pulse.patiences += [patience, lane.redis_patience]

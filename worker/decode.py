@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -13,6 +13,7 @@ from log_events.redaction import redacted_fields
 from log_events.system_log import SystemLogEvent
 from log_events.wire import WIRE_VERSION, EventError, FrameError, LogEvent, decode_frame, split_frame
 from logs_db.dead_letters import DeadLetterRow
+from worker.acceptance import AcceptedPast, accepted_times
 from worker.account import Account, kind_of
 from worker.entry import EVENT_NAMESPACE, Entry
 from worker.json_text import parse_json
@@ -22,12 +23,7 @@ from worker.replayed import opened
 from worker.tables import LLM_LOGS, LLM_PAYLOADS, SYSTEM_LOGS, Table, with_payload
 from worker.verdicts import KEPT_RAW_BYTES, MAX_EVENT_BYTES, Reason, RejectedError
 
-ACCEPTED_PAST = timedelta(days=30)
-"""How old an event may be when it is accepted, while no retention is set."""
-
-ACCEPTED_FUTURE = timedelta(days=1)
-"""How far ahead an event's clock may be when it is accepted."""
-
+ANY_PAST = AcceptedPast()
 ID_LENGTHS = (16, 36)
 """Of an event's own id: bytes in a frame, characters in what was pushed."""
 
@@ -109,7 +105,7 @@ class Batch:
         yield LLM_PAYLOADS, with_payload(self.llm_logs)
 
 
-def decode_batch(entries: Iterable[Entry]) -> Batch:
+def decode_batch(entries: Iterable[Entry], past: AcceptedPast = ANY_PAST) -> Batch:
     """
     The rows and dead letters of new *entries*, the fast way.
 
@@ -117,21 +113,21 @@ def decode_batch(entries: Iterable[Entry]) -> Batch:
     """
     batch = Batch()
     for entry in entries:
-        sound = _sound_events(entry)
+        sound = _sound_events(entry, past)
         if sound is not None:
             batch.add_sound(entry, sound)
         else:
-            for item in _items(entry):
+            for item in _items(entry, past):
                 batch.add(item)
     return batch
 
 
-def decode_each(entries: Iterable[Entry]) -> tuple[list[Row], list[Dead]]:
+def decode_each(entries: Iterable[Entry], past: AcceptedPast = ANY_PAST) -> tuple[list[Row], list[Dead]]:
     """The rows and dead letters of *entries*, every event looked at and mended where that is allowed."""
     rows: list[Row] = []
     dead: list[Dead] = []
     for entry in entries:
-        for item in _items(entry):
+        for item in _items(entry, past):
             if isinstance(item, Row):
                 rows.append(item)
             else:
@@ -139,7 +135,7 @@ def decode_each(entries: Iterable[Entry]) -> tuple[list[Row], list[Dead]]:
     return rows, dead
 
 
-def _sound_events(entry: Entry) -> list[LogEvent] | None:
+def _sound_events(entry: Entry, past: AcceptedPast) -> list[LogEvent] | None:
     """All events of a frame in one step; None where one of them needs a closer look."""
     if entry.frame is None or entry.fields.get(b"v") != WIRE_VERSION:
         return None
@@ -147,7 +143,7 @@ def _sound_events(entry: Entry) -> list[LogEvent] | None:
         events = decode_frame(entry.frame)
     except (EventError, FrameError):
         return None
-    earliest, latest = accepted_times(entry)
+    earliest, latest = accepted_times(entry, past.shorter)
     for event in events:
         if not earliest <= event.created_at <= latest or not _has_finite_cost(event):
             return None
@@ -158,12 +154,7 @@ def _has_finite_cost(event: LogEvent) -> bool:
     return isinstance(event, SystemLogEvent) or event.cost_usd is None or event.cost_usd.is_finite()
 
 
-def accepted_times(entry: Entry) -> tuple[datetime, datetime]:
-    """The earliest and the latest time that an event of *entry* may have."""
-    return entry.accepted_at - ACCEPTED_PAST, entry.accepted_at + ACCEPTED_FUTURE
-
-
-def _items(entry: Entry) -> Iterator[Row | Dead]:
+def _items(entry: Entry, past: AcceptedPast) -> Iterator[Row | Dead]:
     """Each event of *entry* as a row or a dead letter; the whole of it as one where it cannot be taken apart."""
     try:
         entry = opened(entry)
@@ -176,7 +167,7 @@ def _items(entry: Entry) -> Iterator[Row | Dead]:
         return
     for index, raw in enumerate(raws, entry.first_index):
         try:
-            yield Row(_event(entry, index, raw), entry, index, raw)
+            yield Row(_event(entry, index, raw, past), entry, index, raw)
         except RejectedError as exc:
             kind = kind_of(entry, raw, None, exc.event_type)
             yield Dead(dead_letter(entry, index, raw, exc), entry, kind)
@@ -199,11 +190,11 @@ def _raws(entry: Entry) -> list[bytes]:
     return split_frame(entry.frame)
 
 
-def _event(entry: Entry, index: int, raw: bytes) -> LogEvent:
+def _event(entry: Entry, index: int, raw: bytes, past: AcceptedPast) -> LogEvent:
     if len(raw) > MAX_EVENT_BYTES:
         raise RejectedError(Reason.TOO_LARGE, f"{len(raw)} bytes")
     event_type, fields = _loose_fields(entry, raw)
-    earliest, latest = accepted_times(entry)
+    earliest, latest = accepted_times(entry, past.of(event_type))
     if entry.replay is not None and entry.replay.redates:
         fields = redated(fields, earliest, latest)
     default_id = entry.derived_id("event", index, raw)

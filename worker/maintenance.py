@@ -2,9 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
+from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -14,14 +13,20 @@ from log_events.event_queue import EventQueue
 from log_events.wire import LogEvent
 from logs_db import dead_letter_purge, ledger, partitions
 from logs_db.dead_letter_selection import Totals
-from migrator.classifier import sentence
-from worker.store import CONNECT_TIMEOUT_SECONDS
+from logs_db.retention_plan import Retention
+from logs_db.retention_states import read_kept_since
+from worker.complaint import Complaint, reason_of
+from worker.pulse import Pulse
+from worker.store import maintenance_connection
 from worker.tables import homes_of
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60.0
-AGAIN_AFTER_FAILURE_SECONDS = 60.0
+Job = Callable[[psycopg.Connection[Any]], object]
+
+WAITED_DAYS = 90
+"""How long an entry may have waited for a worker."""
 
 
 class Maintenance:
@@ -33,48 +38,72 @@ class Maintenance:
         url: Of a role that owns the tables, past any pooler.
         retention_days: How long dead letters are kept.
         max_bytes: What dead letters may take before those that were replayed are let go early.
+        kept: For how long each table keeps its rows, and takes late ones.
     """
 
-    def __init__(self, queue: EventQueue, url: str, retention_days: int, max_bytes: int, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        queue: EventQueue,
+        url: str,
+        retention_days: int,
+        max_bytes: int,
+        kept: Retention,
+        pulse: Pulse,
+        stop: threading.Event,
+    ) -> None:
         self._queue = queue
         self._url = url
         self._retention_days = retention_days
         self._max_bytes = max_bytes
+        self._past_days = max([partitions.ON_DEMAND_PAST_DAYS, *(WAITED_DAYS + days for days in kept.all_days)])
         self._stop = stop
         self._making = threading.Lock()
+        jobs: dict[str, Job] = {
+            "make partitions ahead": partitions.maintain,
+            "let dead letters go": self._let_letters_go,
+            "fold the ledger": self._fold_ledger,
+        }
+        self._jobs = [(job, Complaint(name, pulse)) for name, job in jobs.items()]
 
     def run(self) -> None:
-        """Work until told to stop; a failed pass is said and tried again."""
+        """Work until told to stop; what hinders one job is said once, hinders no other, and is tried again."""
         pause_seconds = 0.0
         while not self._stop.wait(pause_seconds):
-            try:
-                self._pass()
-                pause_seconds = EVERY_SECONDS
-            except (psycopg.Error, redis.RedisError) as exc:
-                extra = {"event": "maintenance_failed", "reason": sentence(exc)}
-                logger.warning("maintenance of the logs database failed; it is tried again", extra=extra)
-                pause_seconds = AGAIN_AFTER_FAILURE_SECONDS
+            pause_seconds = EVERY_SECONDS
+            for job, complaint in self._jobs:
+                try:
+                    with self._making, maintenance_connection(self._url) as connection:
+                        job(connection)
+                except (psycopg.Error, redis.RedisError) as exc:
+                    complaint.begins(reason_of(exc))
+                else:
+                    complaint.ends()
 
-    def make_days(self, struct: type[LogEvent], days: set[date]) -> None:
+    def make_days(self, struct: type[LogEvent], days: set[date]) -> datetime | None:
         """
         Make the partitions of *days* for the events of *struct*; days that are there are left alone.
+
+        Days that retention has dropped are not made again: the midnight before which it did; None: it dropped none.
 
         Raises:
             psycopg.Error, ValueError: It could not be done now; try again.
         """
         names = [table.name for table in homes_of(struct)]
-        with self._making, self._connected() as connection:
-            for name in names:
-                partitions.ensure_days(connection, name, sorted(days))
-        extra = {"event": "partitions_made", "table": names[0], "days": len(days)}
-        logger.info("missing partitions were made on demand", extra=extra)
+        with self._making, maintenance_connection(self._url) as connection:
+            made = [
+                partition
+                for name in names
+                for partition in partitions.ensure_days(connection, name, sorted(days), past_days=self._past_days)
+            ]
+            kept_since = read_kept_since(connection, names[0])
+        if made:
+            extra = {"event": "partitions_made", "table": names[0], "partitions": made}
+            logger.info("missing partitions were made on demand", extra=extra)
+        return kept_since
 
-    def _pass(self) -> None:
-        with self._making, self._connected() as connection:
-            partitions.maintain(connection)
-            self._let_letters_go(connection)
-            generation, milliseconds, number = self._queue.boundary()
-            ledger.fold(connection, generation=generation, oldest_ms=milliseconds, oldest_seq=number)
+    def _fold_ledger(self, connection: psycopg.Connection[Any]) -> None:
+        generation, milliseconds, number = self._queue.boundary()
+        ledger.fold(connection, generation=generation, oldest_ms=milliseconds, oldest_seq=number)
 
     def _let_letters_go(self, connection: psycopg.Connection[Any]) -> None:
         expired = dead_letter_purge.purge_expired(connection, self._retention_days)
@@ -84,17 +113,6 @@ class Maintenance:
         if room.held_bytes > self._max_bytes:
             extra = {"event": "dead_letters_full", "bytes": room.held_bytes, "max_bytes": self._max_bytes}
             logger.warning("dead letters take more than DEAD_LETTERS_MAX_BYTES; all are kept", extra=extra)
-
-    @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        with psycopg.connect(
-            self._url,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            application_name="headhunter-maintenance",
-        ) as connection:
-            yield connection
 
 
 def _tell_of(purged: Totals, event: str, message: str) -> None:

@@ -28,6 +28,8 @@ class Pulse:
     head: str | None = None
     patiences: list[Patience] = field(default_factory=list)
     """All that its threads may be waiting for."""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """What its jobs beside the lanes cannot do now, and why."""
     started_at: float = field(default_factory=time.time)
     _progress_at: dict[str, float] = field(default_factory=dict)
     _last_write_at: float | None = None
@@ -66,4 +68,5 @@ class Pulse:
                 rows_written=self._written.rows,
                 dead_letters=self._written.dead_letters,
                 message=(waiting.waiting_for or "") if waiting else "",
+                troubles=dict(self.troubles),
             )

@@ -1,13 +1,14 @@
 """What a worker is told by its environment, read once."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import redis
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from log_events.event_queue import DEFAULT_MAX_BYTES
 from logs_db.dead_letter_purge import DEFAULT_MAX_BYTES as DEFAULT_MAX_LETTER_BYTES
+from logs_db.retention_settings import RetentionSettings, empty_is_unset
 from migrator.budgets import Budgets
 from migrator.urls import checked_postgres_url
 
@@ -24,15 +25,11 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
-def _empty_is_unset(value: Any) -> Any:
-    return None if value == "" else value
-
-
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(RetentionSettings):
     """The environment of a worker.  Faults are reported all together and never show a value."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -45,7 +42,7 @@ class WorkerSettings(BaseSettings):
     logs_queue_max_bytes: int = Field(
         default=DEFAULT_MAX_BYTES, ge=1024 * 1024, description="How many bytes the queue's stream may hold."
     )
-    logs_migration_database_url: Annotated[PostgresUrl | None, BeforeValidator(_empty_is_unset)] = Field(
+    logs_migration_database_url: Annotated[PostgresUrl | None, BeforeValidator(empty_is_unset)] = Field(
         default=None, description="The logs database past any pooler, as its owner: for migrations and maintenance."
     )
     logs_migration_attempts: int = Field(

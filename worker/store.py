@@ -82,6 +82,22 @@ def connect(url: str, *, application_name: str) -> psycopg.Connection[Any]:
     return connection
 
 
+def maintenance_connection(url: str) -> psycopg.Connection[Any]:
+    """
+    A connection for changing the tables, in autocommit: each statement, or block, is a transaction of its own.
+
+    Raises:
+        psycopg.OperationalError: The server is away; try again.
+    """
+    return psycopg.connect(
+        url,
+        autocommit=True,
+        prepare_threshold=None,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        application_name="headhunter-maintenance",
+    )
+
+
 def write_new(connection: psycopg.Connection[Any], batch: Batch) -> Written:
     """
     Write a batch that nobody has written before: plain COPY.

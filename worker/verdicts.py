@@ -34,6 +34,7 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     UNKNOWN_LEVEL = "unknown_level"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    EXPIRED = "expired"
     TOO_LARGE = "too_large"
     DAMAGED_FRAME = "damaged_frame"
     UNKNOWN_VERSION = "unknown_version"
@@ -49,7 +50,10 @@ MEANINGS = {
     Reason.WRONG_TYPE: "a field's value is of another type than its column",
     Reason.OUT_OF_RANGE: "a number is outside its column's range",
     Reason.UNKNOWN_LEVEL: "its level is none of the five, nor a known alias",
-    Reason.TIMESTAMP_OUT_OF_RANGE: "its time is older than the retention, or more than a day ahead",
+    Reason.TIMESTAMP_OUT_OF_RANGE: (
+        "its time is older than its table's retention, 30 days where none is set, or more than a day ahead"
+    ),
+    Reason.EXPIRED: "it waited so long that retention has dropped the rows of its day, which is never made again",
     Reason.TOO_LARGE: "it is larger than 16 MiB; its first 64 KiB are kept",
     Reason.DAMAGED_FRAME: "the frame's checksum or outer structure does not hold",
     Reason.UNKNOWN_VERSION: "the frame is of a version that this worker does not know",

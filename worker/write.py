@@ -7,17 +7,19 @@ What is the server's trouble is waited out, what is the data's becomes a dead le
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
 
 from log_events.wire import LogEvent
 from migrator.classifier import ErrorClass, classify, sentence
+from worker.acceptance import AcceptedPast
 from worker.brake import Brakes, DatabaseRefusesError
 from worker.data_errors import is_data_error, is_entry_written
-from worker.decode import Batch, Row, decode_batch, decode_each
+from worker.decode import ANY_PAST, Batch, Row, decode_batch, decode_each
 from worker.entry import Entry
+from worker.expiry import KeptSince, expire
 from worker.patience import Patience
 from worker.store import Written, connect, write_checked, write_new
 from worker.suspects import RowKey, suspects_of
@@ -35,24 +37,28 @@ class Writer:
     Args:
         url: Of the logs database.
         patience: How it waits for a database that is away.
-        make_days: Makes the partitions of some days for a table of the events.
+        make_days: Makes the partitions of some days for events of a type, but none that retention has dropped: it tells
+            the midnight before which it did; None: it dropped none.
         name: Of the connection, for pg_stat_activity.
         brakes: Of the worker; None: of this writer alone.
+        past: How old an event may be when it is accepted.
     """
 
     def __init__(
         self,
         url: str,
         patience: Patience,
-        make_days: Callable[[type[LogEvent], set[date]], None],
+        make_days: Callable[[type[LogEvent], set[date]], datetime | None],
         name: str,
         brakes: Brakes | None = None,
+        past: AcceptedPast = ANY_PAST,
     ) -> None:
         self._url = url
         self._patience = patience
         self._make_days = make_days
         self._name = name
         self._brakes = brakes or Brakes(patience.stop)
+        self._past = past
         self._connection: psycopg.Connection[Any] | None = None
 
     def write(self, entries: Sequence[Entry]) -> Written:
@@ -65,7 +71,7 @@ class Writer:
         """
         if any(entry.is_doubtful for entry in entries):
             return self._write_checked(entries, frozenset())
-        written, suspects = self._write_new(decode_batch(entries))
+        written, suspects = self._write_new(decode_batch(entries, self._past))
         return self._write_checked(entries, suspects) if written is None else written
 
     def close(self) -> None:
@@ -93,7 +99,7 @@ class Writer:
 
     def _write_checked(self, entries: Sequence[Entry], suspects: AbstractSet[RowKey]) -> Written:
         """Write in one transaction; where the data is at fault, by halves, so that one bad event costs no other."""
-        rows, dead = decode_each(entries)
+        rows, dead = decode_each(entries, self._past)
         doubted: AbstractSet[RowKey] | None = suspects
         while True:
             try:
@@ -106,31 +112,40 @@ class Writer:
                 if is_data_error(exc) and doubted is not None:
                     doubted = None
                 else:
-                    self._recover(exc, rows)
+                    rows, dead = expire(rows, dead, self._recover(exc, rows))
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._url, application_name=self._name)
         return self._connection
 
-    def _recover(self, error: psycopg.Error, rows: Sequence[Row]) -> None:
-        """Do what lets the next try succeed; data comes here as a fault only where no event is to blame any more."""
+    def _recover(self, error: psycopg.Error, rows: Sequence[Row]) -> KeptSince:
+        """
+        Do what lets the next try succeed; data comes here as a fault only where no event is to blame any more.
+
+        Return which of *rows* no try will ever help.
+        """
         kind = classify(error, writing=True)
         if kind is ErrorClass.SCHEMA_MOVED:
             raise SchemaMovedError(sentence(error)) from error
         if kind is ErrorClass.NO_PARTITION:
-            self._make_missing_days(rows)
-        elif not is_entry_written(error):
+            return self._make_missing_days(rows)
+        if not is_entry_written(error):
             self.close()
             self._patience.wait(sentence(error))
+        return {}
 
-    def _make_missing_days(self, rows: Sequence[Row]) -> None:
+    def _make_missing_days(self, rows: Sequence[Row]) -> KeptSince:
         """Make the partitions of all days that *rows* need; a failure is waited out like any other of the server's."""
         days: dict[type[LogEvent], set[date]] = {}
         for row in rows:
             days.setdefault(type(row.event), set()).add(row.event.created_at.date())
+        kept_since: dict[type[LogEvent], datetime] = {}
         for struct, of_table in days.items():
             try:
-                self._make_days(struct, of_table)
+                midnight = self._make_days(struct, of_table)
+                if midnight is not None:
+                    kept_since[struct] = midnight
             except (psycopg.Error, ValueError) as exc:
                 self._patience.wait(sentence(exc))
+        return kept_since

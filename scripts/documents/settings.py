@@ -25,7 +25,8 @@ class Setting:
 
 def pydantic_settings(reader: str, settings: type[BaseSettings]) -> Iterator[Setting]:
     """What a process reads through a settings class."""
-    for name, field in settings.model_fields.items():
+    # What processes have in common comes after what is a process's own.
+    for name, field in sorted(settings.model_fields.items(), key=lambda item: item[0] not in settings.__annotations__):
         default = "required" if field.is_required() else written_default(field.default)
         yield Setting(name.upper(), reader, default, field.description or "")
 
