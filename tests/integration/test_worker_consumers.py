@@ -1,5 +1,6 @@
 """What becomes of the consumers of workers that are gone, of what they left, and of a stream that is gone itself."""
 
+import threading
 import time
 
 import pytest
@@ -10,6 +11,8 @@ from log_events.heartbeat import WorkerHeartbeat
 from log_events.keys import GROUP
 from log_events.kinds import KindCounts
 from tests.fixtures.logs import wait_until
+from worker.bridge import Bridge
+from worker.pulse import Pulse
 from worker.receive import CLAIM_COUNT, Receiver
 
 GONE_MS = 300
@@ -85,6 +88,21 @@ def test_where_there_is_no_group_nobody_is_reaped(queue):
     queue.client.flushall()
 
     assert queue.reap(GONE_MS) == 0
+
+
+def test_a_flooded_list_leaves_half_of_the_stream_to_the_other_door(queue):
+    stop = threading.Event()
+    bridge = Bridge(queue, 8_000_000, Pulse("h:1:1", "h", 1), stop)
+    queue.client.lpush(queue.keys.list, *[b"x" * 10_000] * 1000)
+    running = threading.Thread(target=bridge.run)
+    running.start()
+    wait_until(lambda: queue.depth().stream_bytes >= 4_000_000)
+
+    assert queue.admit(b"x" * 2_000_000, 1, max_bytes=8_000_000)
+
+    stop.set()
+    running.join()
+    assert queue.depth().list_events > 0
 
 
 @pytest.mark.parametrize("empty", ["delete", "trim"])
