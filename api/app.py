@@ -13,7 +13,7 @@ from api.health.registry import all_checks
 from api.log_reader import LogReader
 from api.middleware import AccessLog, ProtectiveHeaders
 from api.page_cursor import CursorCodec
-from api.routes import health, logs
+from api.routes import health, log_events, log_sums, logs
 from api.settings import ApiSettings
 from api.state import ApiState
 from log_events.event_queue import EventQueue
@@ -51,7 +51,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_middleware(AccessLog)
     add_error_handlers(app)
     app.include_router(health.router)
-    app.include_router(logs.router)
+    for router in (logs.router, log_sums.router, log_events.router):
+        app.include_router(router)
     return app
 
 

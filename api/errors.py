@@ -9,11 +9,13 @@ import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg_pool import TooManyRequests
 from pydantic import BaseModel, Field
 
 from api.admin import AdminClosedError, AdminTokenError
 from api.page_cursor import CursorError
 from api.time_window import TimeWindowError
+from logs_db.queries.story import EventNotFoundError, TimelessIdError
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +62,21 @@ _ERRORS: Final[dict[type[Exception], _Answer]] = {
     ),
     CursorError: _Answer(422, _own_words),
     TimeWindowError: _Answer(422, _own_words),
+    TimelessIdError: _Answer(422, _own_words),
+    EventNotFoundError: _Answer(404, _own_words),
     RequestValidationError: _Answer(422, _faults),
     psycopg.errors.QueryCanceled: _Answer(
         503, "The logs database took too long for this page: give a shorter window, or filters that an index serves."
+    ),
+    # The statements are ours and tested; a path is the only part of one that a request writes.
+    psycopg.errors.SyntaxError: _Answer(
+        422, "extra_path is no SQL/JSON path; write for example $.status ? (@ >= 500)."
+    ),
+    psycopg.DataError: _Answer(
+        422, "A value of this query is none that the database can hold or compare: see extra_contains and extra_path."
+    ),
+    TooManyRequests: _Answer(
+        429, "Too many requests read logs at this moment: try again in a second.", {"Retry-After": "1"}
     ),
     psycopg.errors.UndefinedTable: _Answer(503, "The logs schema is not at its head: see /readyz."),
     psycopg.errors.UndefinedColumn: _Answer(503, "The logs schema is not at its head: see /readyz."),

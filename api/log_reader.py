@@ -1,10 +1,16 @@
-"""Reads pages of logs over a small pool: read-only, in UTC, and given up when the database is silent."""
+"""
+Reads logs over a small pool: read-only, in UTC, and given up when the database is silent.
+
+No reader can starve the writers: so many connections and no more, one process of the server for each, bounded work
+memory, a time-out a statement, a deadline a request, and a queue whose end is an error instead of a longer wait.
+"""
 
 import selectors
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import psycopg
 from psycopg.rows import dict_row
@@ -20,17 +26,24 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 STATEMENT_MS: Final = 5_000
-"""What the server may spend on one page."""
-READ_SECONDS: Final = 6.0
-"""What one page may take in all; a server that still says nothing is given up."""
+"""What the server may spend on one statement."""
+READ_SECONDS: Final = 8.0
+"""What one request may take in all; a server that still says nothing is given up."""
 CONNECT_SECONDS: Final = 2.0
 """What a request waits for a connection of the pool."""
 POOL_CONNECTIONS: Final = 8
-"""Pages read at the same time; more wait."""
+"""Requests that read at the same time; more wait."""
+WAITING_REQUESTS: Final = 64
+"""How many may wait; the next one is told to come again."""
 PAGE_MAX_BYTES: Final = 8 * 1024 * 1024
 """A page ends early when its rows have reached this size, as text of the database: a row may hold several MiB."""
 
-_BEGIN = f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL TimeZone = 'UTC'"
+# With parallel workers, or a sort of much memory, a few readers would be many.
+_BEGIN = (
+    f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL TimeZone = 'UTC';"
+    " SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; SET LOCAL work_mem = '16MB'"
+)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,50 @@ class Rows:
     has_more: bool
 
 
+class LogSession:
+    """
+    What one request reads, over one connection and in one transaction.
+
+    Rows of all its pages together end at `PAGE_MAX_BYTES`.
+    """
+
+    def __init__(self, connection: BoundedAsyncConnection) -> None:
+        self._connection = connection
+        self._page_bytes = 0
+
+    async def page(self, query: PageQuery, limit: int) -> Rows:
+        """
+        At most *limit* rows of *query*, which asks for one more to learn whether there is one.
+
+        Raises:
+            psycopg.Error: The database is away, silent, or refused the query.
+        """
+        rows: list[dict[str, Any]] = []
+        cursor = self._connection.cursor()
+        # Row by row, so that a page of large rows is never in memory beyond its limit.
+        stream = cast("AsyncGenerator[dict[str, Any]]", cursor.stream(query.statement, query.parameters))
+        # Closed here, not by the garbage collector: until then it holds the connection.
+        async with aclosing(stream):
+            async for row in stream:
+                if len(rows) == limit or self._page_bytes >= PAGE_MAX_BYTES:
+                    return Rows(rows, has_more=True)
+                rows.append(row)
+                self._page_bytes += _size_bytes(cursor.pgresult)
+        return Rows(rows, has_more=False)
+
+    async def all(self, query: PageQuery) -> list[dict[str, Any]]:
+        """
+        Every row of *query*, which must bound them itself.
+
+        Raises:
+            psycopg.Error: The database is away, silent, or refused the query.
+        """
+        cursor = await self._connection.execute(query.statement, query.parameters)
+        return await cursor.fetchall()
+
+
 class LogReader:
-    """Pages of the logs database.  Nothing is connected before the first read."""
+    """Reads of the logs database.  Nothing is connected before the first read."""
 
     def __init__(self, url: SecretStr) -> None:
         self._pool = AsyncConnectionPool(
@@ -53,6 +108,7 @@ class LogReader:
             max_size=POOL_CONNECTIONS,
             max_idle=60.0,
             timeout=CONNECT_SECONDS,
+            max_waiting=WAITING_REQUESTS,
             configure=_configure,
             check=_refuse_stale,
             open=False,
@@ -67,33 +123,17 @@ class LogReader:
         """Close all connections."""
         await self._pool.close()
 
-    async def read(self, query: PageQuery, limit: int) -> Rows:
+    async def run(self, work: Callable[[LogSession], Awaitable[Result]]) -> Result:
         """
-        At most *limit* rows of *query*, which asks for one more to learn whether there is one.
+        What *work* makes of one session.
 
         Raises:
-            psycopg.Error: The database is away, silent, or refused the query.
+            psycopg.Error: The database is away, silent, or refused a query; too many wait already.
         """
         async with self._pool.connection() as connection:
             connection.deadline = time.monotonic() + READ_SECONDS
             await connection.execute(_BEGIN)
-            return await _first_rows(connection, query, limit)
-
-
-async def _first_rows(connection: BoundedAsyncConnection, query: PageQuery, limit: int) -> Rows:
-    rows: list[dict[str, Any]] = []
-    page_bytes = 0
-    cursor = connection.cursor()
-    # Row by row, so that a page of large rows is never in memory beyond its limit.
-    stream = cast("AsyncGenerator[dict[str, Any]]", cursor.stream(query.statement, query.parameters))
-    # Closed here, not by the garbage collector: until then it holds the connection.
-    async with aclosing(stream):
-        async for row in stream:
-            if len(rows) == limit or page_bytes >= PAGE_MAX_BYTES:
-                return Rows(rows, has_more=True)
-            rows.append(row)
-            page_bytes += _size_bytes(cursor.pgresult)
-    return Rows(rows, has_more=False)
+            return await work(LogSession(connection))
 
 
 def _size_bytes(result: psycopg.pq.abc.PGresult | None) -> int:

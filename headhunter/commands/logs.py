@@ -6,13 +6,15 @@ from dataclasses import asdict, astuple
 import typer
 
 from api.ledger_balance import read_balance
-from headhunter.commands import dead_letters
+from headhunter.commands import dead_letters, log_reading
 from headhunter.commands.databases import AsJson
 from headhunter.logs_stores import logs_connection, logs_queue
 from headhunter.output import print_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look into the logs database.")
 app.add_typer(dead_letters.app, name="dead-letters")
+for name, command in log_reading.COMMANDS.items():
+    app.command(name)(command)
 
 
 @app.command("ledger")

@@ -25,7 +25,8 @@ def read(url, *statements, limit=500):
         answers = []
         for statement in statements:
             try:
-                answers.append((await reader.read(PageQuery(sql.Composed([sql.SQL(statement)]), {}), limit)).rows)
+                query = PageQuery(sql.Composed([sql.SQL(statement)]), {})
+                answers.append((await reader.run(lambda session, query=query: session.page(query, limit))).rows)
             except psycopg.Error as exc:
                 answers.append(exc)
         await reader.close()

@@ -1,0 +1,151 @@
+"""Sums of the logs over time, of the rollups alone.  Queries: logs_db/queries/sums.py."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.log_reader import LogSession
+from api.log_router import logs_router
+from api.state import State
+from api.time_window import TimeWindowError, time_window
+from logs_db.queries import PageQuery, Window
+from logs_db.queries.sums import Key, Step, histogram, provisional_days, spend, whole_steps
+
+LENGTHS: Final = {Step.MINUTE: timedelta(minutes=1), Step.HOUR: timedelta(hours=1), Step.DAY: timedelta(days=1)}
+LONGEST: Final = {Step.MINUTE: timedelta(days=1), Step.HOUR: timedelta(days=31), Step.DAY: timedelta(days=366)}
+"""What a histogram of such steps may cover."""
+KEYS: Final = 50
+"""Keys of a histogram; the rows of all rarer ones are in one more."""
+OTHERS: Final = "(others)"
+
+router = logs_router()
+
+
+class SumParameters(BaseModel):
+    """The time of a sum; it is widened to whole steps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: datetime | None = Field(None, description="From this time on; 30 days before the end unless given.")
+    until: datetime | None = Field(None, description="Before this time; now unless given.")
+
+
+class HistogramParameters(SumParameters):
+    """What is counted by what."""
+
+    step: Step = Field(
+        Step.DAY, description="How long a bar is, in UTC. Minutes over at most 1 day, hours over 31, days over 366."
+    )
+    by: Key = Field(Key.LEVEL, description="What rows are told apart by.")
+
+
+class SumResponse(BaseModel):
+    """What all sums have."""
+
+    since: datetime = Field(description="Begin of what was summed, included.")
+    until: datetime = Field(description="End of it, excluded.")
+    provisional_days: list[datetime] = Field(
+        description="UTC days that were not recounted since they were over, today among them: rows of clients of "
+        "before the rollups are missing in their sums."
+    )
+
+
+class Bar(BaseModel):
+    """Rows of one key in one step."""
+
+    start: datetime
+    key: str = Field(description="Empty: rows without, for example without an error type.")
+    events: int
+
+
+class HistogramResponse(SumResponse):
+    """Rows of system logs over time; steps without rows are left out."""
+
+    bars: list[Bar]
+
+
+class SpendLine(BaseModel):
+    """What the calls of one model cost on one UTC day."""
+
+    day: datetime
+    provider: str
+    model: str
+    calls: int
+    errors: int
+    cost_usd: Annotated[Decimal, Field(allow_inf_nan=True)] = Field(description="US dollars, of calls with a price.")
+    unpriced_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_prompt_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    latency_ms: int = Field(description="Milliseconds of all calls together, where known.")
+
+
+class SpendResponse(SumResponse):
+    """What calls of models cost, by UTC day, provider and model."""
+
+    lines: list[SpendLine]
+
+
+@router.get("/system/histogram")
+async def system_histogram(state: State, parameters: Annotated[HistogramParameters, Query()]) -> HistogramResponse:
+    """Count system logs over time by level, component or error type, from the rollups."""
+    window = _window(parameters, LENGTHS[parameters.step], LONGEST[parameters.step])
+    query = histogram(window, step=parameters.step, key=parameters.by)
+    rows, provisional = await _summed(state, query, "system_logs", window)
+    return HistogramResponse(
+        bars=[Bar.model_validate(bar) for bar in most_frequent(rows)],
+        provisional_days=provisional,
+        since=window.since,
+        until=window.until,
+    )
+
+
+@router.get("/llm/spend")
+async def llm_spend(state: State, parameters: Annotated[SumParameters, Query()]) -> SpendResponse:
+    """Sum cost, tokens and calls of language models by UTC day, provider and model, from the rollups."""
+    window = _window(parameters, LENGTHS[Step.DAY], LONGEST[Step.DAY])
+    rows, provisional = await _summed(state, spend(window), "llm_logs", window)
+    return SpendResponse(
+        lines=[SpendLine.model_validate(row) for row in rows],
+        provisional_days=provisional,
+        since=window.since,
+        until=window.until,
+    )
+
+
+def most_frequent(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """*bars* with those of all but the most frequent keys put together, in their order."""
+    totals: dict[str, int] = {}
+    for bar in bars:
+        totals[bar["key"]] = totals.get(bar["key"], 0) + bar["events"]
+    kept = set(sorted(totals, key=lambda key: (-totals[key], key))[:KEYS])
+    shown: dict[tuple[datetime, str], int] = {}
+    for bar in bars:
+        place = bar["start"], bar["key"] if bar["key"] in kept else OTHERS
+        shown[place] = shown.get(place, 0) + bar["events"]
+    return [{"start": start, "key": key, "events": events} for (start, key), events in shown.items()]
+
+
+def _window(parameters: SumParameters, step: timedelta, longest: timedelta) -> Window:
+    default = min(timedelta(days=30), longest)
+    window = time_window(parameters.since, parameters.until, datetime.now(UTC), default=default, longest=longest)
+    try:
+        return whole_steps(window, step)
+    except OverflowError:
+        raise TimeWindowError("since and until must lie within the years 1 to 9999.") from None
+
+
+async def _summed(
+    state: State, query: PageQuery, table: str, window: Window
+) -> tuple[list[dict[str, Any]], list[datetime]]:
+    async def read(session: LogSession) -> tuple[list[dict[str, Any]], list[datetime]]:
+        days = await session.all(provisional_days(table, window))
+        return await session.all(query), [row["day"] for row in days]
+
+    return await state.reader.run(read)

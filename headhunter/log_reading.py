@@ -1,0 +1,49 @@
+"""Reads logs for commands: the database that is meant for reading, where one is named, and the API's own ways."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import typer
+from pydantic import SecretStr
+
+from api.log_reader import LogReader
+from headhunter.faults import WRONG_USAGE
+from migrator.urls import checked_postgres_url
+
+Result = TypeVar("Result")
+VARIABLES = ("LOGS_READ_DATABASE_URL", "LOGS_DATABASE_URL")
+"""Where logs are read from: the first that is set."""
+
+
+def run_reading(work: Callable[[LogReader], Awaitable[Result]]) -> Result:
+    """
+    What *work* makes of a reader of the logs database.
+
+    Raises:
+        typer.Exit: No URL is set, or it is none of PostgreSQL; that has been said.
+        psycopg.Error: The database is away, silent, or refused a query.
+    """
+    return asyncio.run(_run(_url(), work))
+
+
+async def _run(url: SecretStr, work: Callable[[LogReader], Awaitable[Result]]) -> Result:
+    reader = LogReader(url)
+    await reader.open()
+    try:
+        return await work(reader)
+    finally:
+        await reader.close()
+
+
+def _url() -> SecretStr:
+    variable = next((name for name in VARIABLES if os.environ.get(name)), None)
+    if variable is None:
+        typer.echo("LOGS_DATABASE_URL is not set; `make up` writes it to .headhunter/stack.env.", err=True)
+        raise typer.Exit(WRONG_USAGE)
+    try:
+        return SecretStr(checked_postgres_url(os.environ[variable]))
+    except ValueError as exc:
+        typer.echo(f"{variable} {exc}", err=True)
+        raise typer.Exit(WRONG_USAGE) from None

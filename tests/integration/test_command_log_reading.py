@@ -1,0 +1,110 @@
+"""``headhunter logs search|tail|story|event``, over the database that is named for reading."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from typer.testing import CliRunner
+
+from headhunter.commands.logs import app
+from tests.fixtures.log_rows import NOW, llm, system
+
+
+@pytest.fixture
+def run(stores, monkeypatch):
+    monkeypatch.setenv("LOGS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
+    monkeypatch.setenv("LOGS_READ_DATABASE_URL", stores.logs)
+    return lambda *arguments: CliRunner().invoke(app, arguments)
+
+
+def told(result):
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_search_tells_what_matches_newest_first(run, logs):
+    rows = [system(logs, level="ERROR", component="c", created_at=NOW - timedelta(hours=n)) for n in range(3)]
+    system(logs, component="c")
+
+    found = told(run("search", "--level", "error", "--component", "c", "--since", "90m", "--json"))
+
+    assert [(event["table"], event["id"]) for event in found] == [("system_logs", str(row["id"])) for row in rows[:2]]
+
+
+def test_a_search_goes_on_over_pages_until_it_has_enough(run, logs, monkeypatch):
+    monkeypatch.setattr("headhunter.commands.log_reading.TAIL_MOST", 2)
+    calls = [llm(logs, status="error", created_at=NOW - timedelta(seconds=n)) for n in range(6)]
+
+    found = told(run("search", "--llm", "--status", "error", "--limit", "5", "--json"))
+
+    assert [event["id"] for event in found] == [str(call["id"]) for call in calls[:5]]
+
+
+def test_a_line_tells_the_event_and_is_no_command_to_the_terminal(run, logs):
+    system(logs, level="ERROR", message="\x1b[31mfirst\nsecond [bold]", error_type="ValueError", request_id="r-9")
+
+    (line,) = run("search").stdout.splitlines()
+
+    assert "ERROR    c  \\x1b[31mfirst\\nsecond [bold]  ValueError  request_id=r-9" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["search", "--level", "loud"], "level: Input should be"),
+        (["search", "--extra-contains", "["], "give a JSON object"),
+        (["search", "--extra-path", "$.a ? ("], "syntax error"),
+        (["search", "--since", "1000d"], "longer than 366 days"),
+        (["search", "--llm", "--text", "x"], "text: "),
+        (["story", "r", "--since", "40d"], "longer than 31 days"),
+        (["event", str(uuid4())], "holds no time"),
+    ],
+)
+def test_what_cannot_be_is_wrong_usage_and_said(run, logs, arguments, sentence):
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_tail_shows_the_newest_last(run, logs):
+    rows = [system(logs, created_at=NOW - timedelta(seconds=n)) for n in range(4)]
+
+    assert [event["id"] for event in told(run("tail", "-n", "2", "--json"))] == [str(rows[1]["id"]), str(rows[0]["id"])]
+
+
+def test_tail_follows_what_comes_in(stores, logs):
+    first = system(logs)
+    following = subprocess.Popen(
+        [sys.executable, "-m", "headhunter", "logs", "tail", "--follow", "--json"],
+        env={"PATH": os.environ["PATH"], "LOGS_DATABASE_URL": stores.logs},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert json.loads(following.stdout.readline())["id"] == str(first["id"])
+        # Older than the first, and later in: a follower misses nothing for that.
+        late = system(logs, created_at=NOW - timedelta(seconds=2))
+        assert json.loads(following.stdout.readline())["id"] == str(late["id"])
+    finally:
+        following.kill()
+        following.wait()
+        following.stdout.close()
+
+
+def test_a_story_is_told_oldest_first_and_nobody_has_none(run, logs):
+    rows = [system(logs, request_id="r-7", created_at=NOW - timedelta(minutes=2)), llm(logs, request_id="r-7")]
+
+    assert [event["id"] for event in told(run("story", "r-7", "--json"))] == [str(row["id"]) for row in rows]
+    nobody = run("story", "r-8")
+    assert (nobody.exit_code, "no event of 'r-8'" in nobody.stderr) == (1, True)
+
+
+def test_an_event_is_shown_whole(run, logs):
+    row = llm(logs, prompt="a very long question")
+
+    assert "a very long question" in run("event", str(row["id"])).stdout
