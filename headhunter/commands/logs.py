@@ -13,6 +13,7 @@ from headhunter.output import print_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look into the logs database.")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(retention.app, name="retention")
 for name, command in log_reading.COMMANDS.items():
     app.command(name)(command)
 
