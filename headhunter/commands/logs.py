@@ -6,7 +6,7 @@ from dataclasses import asdict, astuple
 import typer
 
 from api.ledger_balance import read_balance
-from headhunter.commands import dead_letters, log_reading
+from headhunter.commands import dead_letters, log_reading, retention
 from headhunter.commands.databases import AsJson
 from headhunter.logs_stores import logs_connection, logs_queue
 from headhunter.output import print_table
