@@ -94,7 +94,7 @@ def test_a_flooded_list_leaves_half_of_the_stream_to_the_other_door(queue):
     stop = threading.Event()
     bridge = Bridge(queue, 8_000_000, Pulse("h:1:1", "h", 1), stop)
     queue.client.lpush(queue.keys.list, *[b"x" * 10_000] * 1000)
-    running = threading.Thread(target=bridge.run)
+    running = threading.Thread(target=bridge.run, daemon=True)
     running.start()
     wait_until(lambda: queue.depth().stream_bytes >= 4_000_000)
 
