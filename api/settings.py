@@ -5,11 +5,12 @@ from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from redis.connection import parse_url
 
 from log_events.event_queue import DEFAULT_MAX_BYTES
 from logs_db.dead_letter_purge import DEFAULT_MAX_BYTES as DEFAULT_MAX_LETTER_BYTES
+from logs_db.retention_settings import RetentionSettings
 from migrator.urls import checked_postgres_url
 
 _REDIS_URL_SHAPE = "redis://:password@host:6379/0 (or rediss://, unix://)"
@@ -43,7 +44,7 @@ PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(RetentionSettings):
     """
     Settings of the API process.
 

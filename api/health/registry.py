@@ -12,6 +12,7 @@ from api.health.ledger import check_ledger
 from api.health.partitions import check_partitions
 from api.health.producers import check_producers
 from api.health.recent_writes import RecentWrites
+from api.health.retention import check_retention
 from api.health.schemas import check_logs_schema, check_main_schema
 from api.health.trouble import LOGS_DATABASE, MAIN_DATABASE, REDIS
 from api.health.workers import check_workers
@@ -34,6 +35,7 @@ def all_checks() -> tuple[Check, ...]:
         Check("main_schema", (MAIN_DATABASE,), check_main_schema),
         Check("indexes", (LOGS_DATABASE, MAIN_DATABASE), check_indexes),
         Check("partitions", (LOGS_DATABASE,), check_partitions),
+        Check("retention", (LOGS_DATABASE,), check_retention),
         Check("durability", (REDIS, LOGS_DATABASE, MAIN_DATABASE), check_durability),
         Check("producers", (REDIS,), check_producers),
     )

@@ -46,6 +46,9 @@ PARTITIONS_WARN_DAYS = 3.0
 PARTITIONS_FAIL_DAYS = 1.0
 """Days covered ahead of now: fewer are a failure, for events may carry a time up to one day ahead."""
 
+RETENTION_LATE_SECONDS = 3600.0
+"""Time since a partition was past its retention: longer is a warning; workers drop it within minutes."""
+
 PRODUCER_GONE_SECONDS = 60.0
 """A producer that has not reported for longer has ended: what it held no longer counts, what it dropped still does."""
 BUFFERED_WARN_EVENTS = 10_000

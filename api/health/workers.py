@@ -1,6 +1,7 @@
 """The check of the workers: running, silent, alive without progress, upgrading, or waiting."""
 
 import time
+from collections.abc import Sequence
 
 from api.health.dependencies import Dependencies
 from api.health.result import CheckResult, Finding, failure, warning
@@ -25,8 +26,20 @@ def check_workers(dependencies: Dependencies) -> CheckResult:
         findings = [trouble for _, trouble in troubles if trouble is not None]
         if all(_is_silent(one) for one in seen):
             findings.insert(0, failure(_NONE))
+    findings += _hindered(seen)
     summary = f"{working} of {len(seen)} workers at work." if seen else ""
     return CheckResult.of(findings, value=working, unit="workers", summary=summary)
+
+
+def _hindered(seen: Sequence[Seen[WorkerHeartbeat]]) -> list[Finding]:
+    """What maintenance cannot do, once however many workers say so."""
+    troubles = {
+        trouble: one.report.name for one in seen if not _is_silent(one) for trouble in one.report.troubles.items()
+    }
+    return [
+        warning(f"Worker {name} cannot {job}: {reason.rstrip('.')}. Rows are written all the same.")
+        for (job, reason), name in troubles.items()
+    ]
 
 
 def _is_silent(seen: Seen[WorkerHeartbeat]) -> bool:

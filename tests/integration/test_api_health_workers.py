@@ -56,6 +56,16 @@ def test_a_worker_alive_without_progress_fails(queue_dependencies, event_queue):
     assert "No worker is running" not in result.message
 
 
+def test_what_maintenance_cannot_do_is_a_warning_told_once_of_all_workers(queue_dependencies, event_queue):
+    for _ in range(2):
+        beat(event_queue, troubles={"make partitions ahead": "permission denied for schema public"})
+
+    result = check_workers(queue_dependencies)
+
+    assert (result.status, result.value) == ("warn", 2)
+    assert result.message.count("cannot make partitions ahead: permission denied for schema public.") == 1
+
+
 def test_a_stuck_worker_beside_one_at_work_is_a_warning(queue_dependencies, event_queue):
     beat(event_queue)
     beat(event_queue, stuck_seconds=45)
