@@ -1,4 +1,4 @@
-"""All threads of a running worker: lanes, bridge, maintenance, keeper, schema watch; begun and ended together."""
+"""All threads of a running worker: lanes, bridge, maintenance, keepers, schema watch; begun and ended together."""
 
 import logging
 import threading
@@ -17,6 +17,7 @@ from worker.patience import Patience
 from worker.pulse import Pulse
 from worker.receive import Receiver, is_no_group
 from worker.redis_connection import connect_redis
+from worker.rollup_keeper import RollupKeeper
 from worker.schema_watch import SchemaWatch
 from worker.settings import WorkerSettings
 from worker.write import SchemaMovedError, Writer
@@ -46,6 +47,7 @@ class Crew:
             stop,
         )
         self._keeper = Keeper(settings.maintenance_url, settings.retention, pulse, stop)
+        self._rollup_keeper = RollupKeeper(settings.maintenance_url, pulse, stop)
         self._brakes = Brakes(stop)
         self._pulse.patiences += [brake.patience for brake in self._brakes.values()]
         self._consumers = [f"{pulse.name}/{number}" for number in range(settings.log_thread_pool_size)]
@@ -63,7 +65,8 @@ class Crew:
         watch = SchemaWatch(self._settings.database_url, self._pulse, self._stop, self.outdated)
         self._keeper.first_look()
         lanes = [self._lane(consumer, is_first=number == 0) for number, consumer in enumerate(self._consumers)]
-        jobs = [*(lane.run for lane in lanes), bridge.run, watch.run, self._maintenance.run, self._keeper.run]
+        keepers = [self._maintenance.run, self._keeper.run, self._rollup_keeper.run]
+        jobs = [*(lane.run for lane in lanes), bridge.run, watch.run, *keepers]
         threads = [threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs]
         for thread in threads:
             thread.start()

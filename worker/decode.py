@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -20,10 +21,12 @@ from worker.json_text import parse_json
 from worker.loose_event import loose_fields
 from worker.mending import mend, redated
 from worker.replayed import opened
+from worker.rollup_counts import RollupCounts
 from worker.tables import LLM_LOGS, LLM_PAYLOADS, SYSTEM_LOGS, Table, with_payload
 from worker.verdicts import KEPT_RAW_BYTES, MAX_EVENT_BYTES, Reason, RejectedError
 
 ANY_PAST = AcceptedPast()
+_CREATED_AT = attrgetter("created_at")
 ID_LENGTHS = (16, 36)
 """Of an event's own id: bytes in a frame, characters in what was pushed."""
 
@@ -76,15 +79,17 @@ class Batch:
     llm_logs: list[LlmLogEvent] = field(default_factory=list)
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     account: Account = field(default_factory=Account)
+    counts: RollupCounts = field(default_factory=RollupCounts)
 
-    def add_sound(self, entry: Entry, events: Sequence[LogEvent]) -> None:
-        """Take all events of a frame."""
+    def add_sound(self, entry: Entry, events: Sequence[LogEvent], times: tuple[datetime, datetime]) -> None:
+        """Take all events of a frame, whose earliest and latest *times* are these."""
         system_logs = [event for event in events if isinstance(event, SystemLogEvent)]
         llm_logs = [event for event in events if isinstance(event, LlmLogEvent)]
         self.system_logs += system_logs
         self.llm_logs += llm_logs
         self.account.add(entry, "system_log", "written", len(system_logs))
         self.account.add(entry, "llm_log", "written", len(llm_logs))
+        self.counts.add_frame(system_logs, llm_logs, times)
 
     def add(self, item: Row | Dead) -> None:
         """Take one event."""
@@ -93,6 +98,7 @@ class Batch:
             item.count_in(self.account)
             return
         self.account.add(item.entry, item.kind, "written")
+        self.counts.add(item.event)
         if isinstance(item.event, SystemLogEvent):
             self.system_logs.append(item.event)
         else:
@@ -115,7 +121,7 @@ def decode_batch(entries: Iterable[Entry], past: AcceptedPast = ANY_PAST) -> Bat
     for entry in entries:
         sound = _sound_events(entry, past)
         if sound is not None:
-            batch.add_sound(entry, sound)
+            batch.add_sound(entry, *sound)
         else:
             for item in _items(entry, past):
                 batch.add(item)
@@ -135,19 +141,22 @@ def decode_each(entries: Iterable[Entry], past: AcceptedPast = ANY_PAST) -> tupl
     return rows, dead
 
 
-def _sound_events(entry: Entry, past: AcceptedPast) -> list[LogEvent] | None:
-    """All events of a frame in one step; None where one of them needs a closer look."""
+def _sound_events(entry: Entry, past: AcceptedPast) -> tuple[list[LogEvent], tuple[datetime, datetime]] | None:
+    """All events of a frame in one step, with the earliest and the latest of their times; None: look at each."""
     if entry.frame is None or entry.fields.get(b"v") != WIRE_VERSION:
         return None
     try:
         events = decode_frame(entry.frame)
     except (EventError, FrameError):
         return None
+    if not events:
+        return None
     earliest, latest = accepted_times(entry, past.shorter)
-    for event in events:
-        if not earliest <= event.created_at <= latest or not _has_finite_cost(event):
-            return None
-    return events
+    times = list(map(_CREATED_AT, events))
+    first, last = min(times), max(times)
+    if not earliest <= first <= last <= latest or not all(map(_has_finite_cost, events)):
+        return None
+    return events, (first, last)
 
 
 def _has_finite_cost(event: LogEvent) -> bool:

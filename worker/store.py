@@ -19,6 +19,7 @@ from worker.brake import Brakes
 from worker.decode import Batch, Dead, Row
 from worker.entry import Entry
 from worker.replayed import ReplayedEntry
+from worker.rollup_counts import RollupCounts
 from worker.staging import insert_rows
 from worker.suspects import RowKey
 from worker.tables import COPY_NEW, TABLES, copy_rows, rows_of
@@ -109,6 +110,7 @@ def write_new(connection: psycopg.Connection[Any], batch: Batch) -> Written:
     with _transaction(connection) as cursor:
         for table, events in batch.by_table():
             copy_rows(cursor, COPY_NEW[table], table.types, rows_of(table, events))
+        batch.counts.append(cursor)
         dead_letters.upsert(cursor, batch.dead_letters)
         ledger.append(cursor, batch.account.rows())
     return Written.of(batch.account)
@@ -136,7 +138,7 @@ def write_checked(
         DatabaseRefusesError: Even harmless rows are refused; nothing was written.
         psycopg.Error: Nothing was written, unless the connection broke during COMMIT; then do it again.
     """
-    account = Account()
+    account, counts = Account(), RollupCounts()
     with _transaction(connection) as cursor:
         written = ledger.known_entries(cursor, {row.entry.key for row in rows} | {item.entry.key for item in dead})
         newly_dead = [item for item in dead if item.entry.key not in written]
@@ -148,10 +150,13 @@ def write_checked(
             results = insert_rows(cursor, table, of_table, brakes[table], suspects) if of_table else ()
             for row, outcome, letter in results:
                 account.add(row.entry, row.kind, outcome)
+                if outcome == "written":
+                    counts.add(row.event)
                 letters += [letter] if letter else []
                 settled += _settled(row.entry, outcome)
         dead_letters.upsert(cursor, letters)
         dead_letters.mark_replayed(cursor, settled)
+        counts.append(cursor)
         ledger.append(cursor, account.rows())
     return Written.of(account)
 

@@ -1,0 +1,282 @@
+"""Rollups say at any time what the rows say, however the rows came, and whoever folds or counts meanwhile."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+from msgspec.structs import replace
+
+from logs_db import rollups
+from logs_db.partitions import ensure_days, maintain
+from logs_db.rollup_check import differences
+from logs_db.rollup_recount import next_day, recount, recount_next_day
+from logs_db.rollups import ROLLUPS
+from tests.fixtures.logs import llm_event, system_event, wait_until
+from tests.fixtures.written import again, entry, letters, rows, writer_on
+from worker.pulse import Pulse
+from worker.rollup_keeper import RollupKeeper
+
+DAY = timedelta(days=1)
+NOW = datetime.now(UTC)
+MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+LEGACY_ROWS = """
+INSERT INTO system_logs (created_at, level, component, message)
+SELECT %s + n * interval '1 minute', 'INFO', 'legacy', 'm' FROM generate_series(0, 99) AS n
+"""
+LEGACY_CALLS = """
+INSERT INTO llm_logs (created_at, provider, model, status, cost_usd, latency_ms, error_type)
+SELECT %s + n * interval '1 minute', 'p', 'legacy', 'error', CASE WHEN n > 9 THEN 'NaN' ELSE 0.1 END, n * n, 'E'
+FROM generate_series(0, 99) AS n
+"""
+
+
+@pytest.fixture
+def connection(logs_connection):
+    maintain(logs_connection)
+    for table in ("system_logs", "llm_logs", "llm_payloads"):
+        ensure_days(logs_connection, table, [(NOW - days * DAY).date() for days in (1, 2, 3, 12)])
+    return logs_connection
+
+
+def wrong(connection) -> list:
+    """Where sums and rows part, of all days of these tests."""
+    return differences(connection, MIDNIGHT - 14 * DAY, MIDNIGHT + 2 * DAY)
+
+
+def many_events() -> list:
+    """Events of both kinds of two minutes, in levels, errors and models."""
+    times = [NOW - timedelta(minutes=minutes) for minutes in (0, 1)]
+    lines = [
+        system_event(
+            created_at=times[n % 2], level=("INFO", "ERROR")[n % 3 == 0], component=f"c{n % 5}", error_type=error
+        )
+        for n, error in enumerate([None, "", "E"] * 10)
+    ]
+    calls = [
+        llm_event(
+            created_at=times[n % 2], model=f"m{n % 3}", operation=("chat", None)[n % 2], latency_ms=latency,
+            cost_usd=cost, prompt_tokens=n, completion_tokens=None, total_tokens=2 * n, error_type=("E", None)[n % 2],
+        )
+        for n, (latency, cost) in enumerate(
+            [(None, None), (0, Decimal("1E-30")), (-5, Decimal("1E+20")), (2**31 - 1, Decimal("0.1"))] * 4
+        )
+    ]  # fmt: skip
+    return [*lines, *calls]
+
+
+def counted(connection, rollup=rollups.SYSTEM_LOGS) -> int:
+    """Rows by the sums."""
+    first = next(iter(rollup.sums))
+    tables = (rollup.hours, rollup.deltas)
+    return sum(
+        connection.execute(f"SELECT coalesce(sum({first}), 0)::int FROM {table}").fetchone()[0] for table in tables
+    )
+
+
+def left(connection) -> int:
+    """Deltas that are not folded."""
+    return sum(rows(connection, rollup.deltas) for rollup in ROLLUPS)
+
+
+@pytest.mark.parametrize("is_redelivered", [False, True], ids=["new", "doubtful"])
+def test_sums_are_what_the_rows_come_to_before_and_after_folding(writer, connection, is_redelivered):
+    events = many_events()
+    writer.write([entry(*events[:23], redelivered=is_redelivered), entry(*events[23:], redelivered=is_redelivered)])
+
+    assert wrong(connection) == []
+    assert (counted(connection), counted(connection, rollups.LLM_LOGS)) == (30, 16)
+
+    folded = left(connection)
+    assert rollups.fold(connection) == folded > 0
+    writer.write([entry(*many_events())])
+    rollups.fold(connection)
+
+    assert (wrong(connection), left(connection)) == ([], 0)
+    assert (counted(connection), counted(connection, rollups.LLM_LATENCIES)) == (60, 24)
+
+
+def test_what_comes_again_conflicts_or_is_dead_is_not_counted(writer, connection):
+    delivered = entry(*many_events())
+    known = delivered and system_event()
+    writer.write([delivered, entry(known)])
+    other_day = system_event(created_at=NOW - timedelta(days=60))
+
+    writer.write([again(delivered), entry(known), entry(replace(known, message="other")), entry(other_day)])
+    writer.write([entry(system_event(message="a\x00b"), llm_event(prompt="\x00"), system_event(extra_data="{broken"))])
+
+    assert wrong(connection) == []
+    assert letters(connection).total() == 3
+    assert counted(connection) == rows(connection) == 32
+
+
+def test_a_batch_that_fails_leaves_no_deltas(writer, connection):
+    connection.execute("ALTER TABLE system_logs ADD CONSTRAINT ck_no_evil CHECK (message <> 'evil')")
+
+    writer.write([entry(*(system_event(message="evil" if n == 17 else "good") for n in range(40)))])
+
+    assert (wrong(connection), counted(connection)) == ([], 39)
+
+
+def test_writers_and_folders_at_once_wait_for_nobody_and_count_right(logs_database_url, connection, stop):
+    faults = []
+
+    def write() -> None:
+        with writer_on(logs_database_url, threading.Event()) as own:
+            for _ in range(25):
+                own.write([entry(*many_events())])
+
+    def fold() -> None:
+        with psycopg.connect(logs_database_url, autocommit=True) as own:
+            # Who waits for another's row fails: nobody has to.
+            own.execute("SET lock_timeout = '50ms'")
+            try:
+                while not stop.is_set():
+                    rollups.fold(own)
+            except psycopg.Error as exc:
+                faults.append(exc)
+
+    writers, folders = ([threading.Thread(target=work) for _ in range(2)] for work in (write, fold))
+    for thread in (*folders, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    for thread in folders:
+        thread.join()
+
+    assert faults == []
+    assert (wrong(connection), counted(connection)) == ([], 2 * 25 * 30)
+
+
+def test_a_writer_waits_neither_for_a_fold_nor_for_a_recount(writer, logs_database_url, connection):
+    writer.write([entry(*many_events())])
+    with psycopg.connect(logs_database_url) as peer, rollups.holding_lock(peer) as is_ours:
+        assert is_ours
+        peer.execute("DELETE FROM system_log_deltas; LOCK TABLE system_log_hours")
+        with psycopg.connect(logs_database_url, autocommit=True) as own:
+            own.execute("SET lock_timeout = '50ms'")
+            assert rollups.fold(own) == 0
+            assert recount(own, "system_logs", MIDNIGHT) == []
+
+        assert writer.write([entry(*many_events())]).rows == 46
+        peer.rollback()
+
+    assert wrong(connection) == []
+
+
+def test_days_that_nobody_counted_are_counted_oldest_first_and_once(writer, connection):
+    for days in (12, 2, 3):
+        connection.execute(LEGACY_ROWS, [MIDNIGHT - days * DAY])
+    connection.execute(LEGACY_CALLS, [MIDNIGHT - 3 * DAY])
+    writer.write([entry(system_event(created_at=MIDNIGHT - 3 * DAY), system_event(created_at=MIDNIGHT - 2 * DAY))])
+    rollups.fold(connection)
+    assert len(wrong(connection)) > 100
+
+    passes = [
+        [(day.table, day.day, day.events) for day in recount_next_day(connection, now=MIDNIGHT)] for _ in range(4)
+    ]
+
+    assert passes == [
+        [("system_logs", MIDNIGHT - 12 * DAY, 100), ("llm_logs", MIDNIGHT - 3 * DAY, 100)],
+        [("system_logs", MIDNIGHT - 3 * DAY, 101)],
+        [("system_logs", MIDNIGHT - 2 * DAY, 101)],
+        [],
+    ]
+    assert wrong(connection) == []
+
+
+def test_deltas_that_are_there_are_in_a_count_and_later_ones_are_added(writer, connection):
+    day = MIDNIGHT - 3 * DAY
+    connection.execute(LEGACY_ROWS, [day])
+    writer.write([entry(*(system_event(created_at=day + timedelta(hours=20)) for _ in range(10)))])
+
+    assert [counted.events for counted in recount(connection, "system_logs", day)] == [110]
+    writer.write([entry(system_event(created_at=day), system_event(created_at=day))])
+    rollups.fold(connection)
+
+    assert (wrong(connection), counted(connection)) == ([], 112)
+
+
+def test_rows_that_are_being_written_amid_a_count_are_counted_once(connection, logs_database_url):
+    day = MIDNIGHT - 3 * DAY
+    connection.execute(LEGACY_ROWS, [day])
+    with psycopg.connect(logs_database_url) as peer:
+        peer.execute(LEGACY_ROWS, [day + timedelta(hours=9)])
+        with peer.cursor() as cursor:
+            minutes = [day + timedelta(hours=9, minutes=n) for n in range(100)]
+            rollups.append(cursor, rollups.SYSTEM_LOGS, [(minute, "INFO", "legacy", "", 1) for minute in minutes])
+
+        assert [counted.events for counted in recount(connection, "system_logs", day)] == [100]
+        peer.commit()
+
+    assert (wrong(connection), counted(connection)) == ([], 200)
+
+
+def test_a_day_that_retention_dropped_is_never_counted_again(writer, connection):
+    day = MIDNIGHT - 3 * DAY
+    writer.write([entry(system_event(created_at=day))])
+    rollups.fold(connection)
+    connection.execute("INSERT INTO retention_states (table_name, kept_since) VALUES ('system_logs', %s)", [day + DAY])
+    connection.execute("DELETE FROM system_logs")
+
+    assert next_day(connection, "system_logs", MIDNIGHT) is None
+    assert recount(connection, "system_logs", day) == []
+    assert (wrong(connection), counted(connection)) == ([], 1)
+
+
+def test_a_worker_folds_and_counts_and_ends_at_once_amid_a_count(writer, connection, logs_database_url):
+    connection.execute(LEGACY_ROWS, [MIDNIGHT - 12 * DAY])
+    writer.write([entry(*many_events())])
+    with keeping(logs_database_url):
+        wait_until(lambda: left(connection) == 0 and rows(connection, "rollup_days") == 1)
+    connection.execute(LEGACY_ROWS, [MIDNIGHT - 3 * DAY])
+    with psycopg.connect(logs_database_url) as peer:
+        peer.execute("LOCK TABLE system_logs")
+        with keeping(logs_database_url):
+            wait_until(lambda: waits_for_lock(connection))
+
+    assert rows(connection, "rollup_days") == 1
+
+
+@contextmanager
+def keeping(url: str) -> Iterator[None]:
+    """A keeper at work, that ends in time and without a complaint when told to."""
+    stop, pulse = threading.Event(), Pulse("name", "host", 1)
+    keeper = threading.Thread(target=RollupKeeper(url, pulse, stop).run)
+    keeper.start()
+    yield
+    stop.set()
+    keeper.join(10)
+    assert (keeper.is_alive(), pulse.troubles) == (False, {})
+
+
+def waits_for_lock(connection) -> bool:
+    (waiting,) = connection.execute(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'system_logs'::regclass"
+    ).fetchone()
+    return bool(waiting)
+
+
+def test_minutes_go_after_eight_days_and_hours_stay(writer, connection):
+    writer.write([entry(system_event(created_at=NOW - 12 * DAY), system_event())])
+
+    rollups.fold(connection)
+    rollups.fold(connection)
+
+    assert (rows(connection, "system_log_minutes"), rows(connection, "system_log_hours")) == (1, 2)
+
+
+def test_a_sum_that_somebody_changed_is_found(writer, connection):
+    writer.write([entry(*many_events())])
+    rollups.fold(connection)
+    connection.execute("UPDATE system_log_hours SET events = events + 1 WHERE level = 'ERROR'")
+    connection.execute("DELETE FROM llm_log_minutes")
+
+    found = {(difference.table, difference.sums) for difference in wrong(connection)}
+
+    assert {table for table, _ in found} == {"system_log_hours", "llm_log_minutes"}
+    assert ("llm_log_minutes", "[null, null, null, null, null, null, null, null, null, null, null]") in found
