@@ -70,7 +70,8 @@ class Matrix:
         """The totals, for the line that a program reads."""
         total = self.total
         figures = {"runs": self.runs.total(), "accepted": total.accepted, "lost": total.lost, "doubled": total.doubled}
-        figures |= {"imbalance": total.imbalance, "errors": len(self.errors), "seconds": round(self.seconds)}
+        figures |= {"imbalance": total.imbalance, "wrong_sums": total.wrong_sums}
+        figures |= {"errors": len(self.errors), "seconds": round(self.seconds)}
         return {f"{prefix}_{name}": figure for name, figure in figures.items()}
 
     def lines(self) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import redis
@@ -9,10 +10,11 @@ import redis
 from api.ledger_balance import read_balance
 from benchmarks.matrix.events import keys_in
 from log_events.event_queue import EventQueue
+from logs_db.rollup_check import differences
 
 _TEXTS = """
 SELECT message FROM system_logs WHERE component = %(run)s
-UNION ALL SELECT prompt FROM llm_logs WHERE model = %(run)s
+UNION ALL SELECT payload.prompt FROM llm_logs JOIN llm_payloads AS payload USING (created_at, id) WHERE model = %(run)s
 """
 _DEAD = "SELECT raw FROM dead_letters WHERE strpos(encode(raw, 'escape'), %(run)s) > 0"
 
@@ -30,11 +32,13 @@ class Verdict:
     """Of the ledger, all hours and kinds together without regard to their signs."""
     unfinished: int = 0
     """Events that the queue still holds."""
+    wrong_sums: int = 0
+    """Sums of the rollups that are not what the rows come to."""
 
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.lost or self.doubled or self.imbalance or self.unfinished)
+        return not (self.lost or self.doubled or self.imbalance or self.unfinished or self.wrong_sums)
 
     def __add__(self, other: "Verdict") -> "Verdict":
         return Verdict(
@@ -43,6 +47,7 @@ class Verdict:
             self.doubled + other.doubled,
             self.imbalance + other.imbalance,
             self.unfinished + other.unfinished,
+            self.wrong_sums + other.wrong_sums,
         )
 
 
@@ -57,10 +62,13 @@ def judge(run: str, accepted: set[str], database_url: str, redis_url: str) -> Ve
         queue = EventQueue(client)
         balance = read_balance(queue, connection)
         depth = queue.depth()
+        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        wrong_sums = differences(connection, now - timedelta(hours=2), now + timedelta(hours=1))
     return Verdict(
         accepted=len(accepted),
         lost=len(accepted - found.keys()),
         doubled=found.total() - len(found),
         imbalance=sum(abs(line.imbalance) for line in balance.lines),
         unfinished=depth.events + depth.in_flight_entries,
+        wrong_sums=sum(run in wrong.key for wrong in wrong_sums),
     )

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from headhunter.commands.logs import app
 from log_events.event_queue import EventQueue
+from logs_db import rollups
 from logs_db.dead_letters import DeadLetterRow, upsert
 
 RAW = b"password=hunter2hunter2 \x1b[31m \xff"
@@ -82,3 +83,22 @@ def test_a_missing_or_wrong_url_is_wrong_usage_and_never_shown(run, monkeypatch)
 
     assert (wrong.exit_code, run("dead-letters", "list").exit_code) == (2, 2)
     assert "s3cret-word" not in wrong.output
+
+
+def test_sums_are_held_against_the_rows(run, logs_connection):
+    assert "are right" in run("rollups", "check").stdout
+    with logs_connection.cursor() as cursor:
+        minute = datetime.now(UTC).replace(second=0, microsecond=0)
+        rollups.append(cursor, rollups.SYSTEM_LOGS, [(minute, "INFO", "c", "", 7)])
+
+    found = run("rollups", "check", "--since", "2h", "--json")
+
+    assert found.exit_code == 1
+    assert "rollup_days" in found.stderr
+    wrong = json.loads(found.stdout)["differences"]
+    assert [(one["table"], one["key"], one["rows"], one["sums"]) for one in wrong] == [
+        ("system_log_minutes", ["INFO", "c", ""], "[null]", "[7]"),
+        ("system_log_hours", ["INFO", "c", ""], "[null]", "[7]"),
+    ]
+    assert "system_log_hours" in run("rollups", "check").stdout
+    assert run("rollups", "check", "--since", "1h", "--until", "2h").exit_code == 2

@@ -29,6 +29,7 @@ from benchmarks.matrix.workers import pop_and_write
 from log_events.keys import QueueKeys
 from tests.fixtures.mutations import (
     acknowledge_before_commit,
+    count_twice,
     leave_the_ledger_out,
     scripts_without,
     use_scripts,
@@ -96,6 +97,13 @@ def test_a_ledger_that_is_not_written_is_caught(stage):
 
     assert (verdict.lost, verdict.doubled) == (0, 0)
     assert verdict.imbalance >= verdict.accepted
+
+
+def test_sums_that_count_an_event_twice_are_caught(stage):
+    verdict = run_of(stage, AFTER_ACKNOWLEDGEMENT, "producer", worker_mutation=count_twice).play()
+
+    assert (verdict.lost, verdict.doubled, verdict.imbalance) == (0, 0, 0)
+    assert verdict.wrong_sums > 0
 
 
 def test_a_door_for_frames_that_does_not_count_is_caught(stage, tmp_path):
