@@ -23,7 +23,7 @@ from logs_db.partitions import PARTITIONED_TABLES, list_partitions, server_time
 from logs_db.retention_plan import CONFIRM, Fate, Planned, Retention, plan_table
 from logs_db.retention_states import TableState
 from logs_db.thinning import thin
-from migrator.partitioning import Relation, first_midnight_after
+from migrator.partitioning import Partition, Relation, first_midnight_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -200,8 +200,7 @@ class _Pass:
             if planned.fate is Fate.DROPPED and not self._drop(plan.table, planned):
                 return
             if planned.fate is Fate.THINNED and planned.cut_before is not None:
-                relation = Relation("public", planned.partition.name)
-                self.thinned_rows += thin(self.connection, relation, planned.cut_before, self.stop)[0]
+                self._thin(plan.table, planned.partition, planned.cut_before)
 
     def _drop(self, table: str, planned: Planned) -> bool:
         """Detach a partition and let it go; whether others may follow."""
@@ -216,6 +215,12 @@ class _Pass:
             self._wait_for_readers(partition.name)
             return False
         return self._let_go(marked)
+
+    def _thin(self, table: str, partition: Partition, before: datetime) -> None:
+        # Noted first, so that nobody counts a day anew of which a part is gone.
+        note = partial(retention_states.keep_since, self.connection, table, before)
+        locked_change(self.connection, note, awaits_peer=True)
+        self.thinned_rows += thin(self.connection, Relation("public", partition.name), before, self.stop)
 
     def _let_go(self, detached: Detached) -> bool:
         """Archive where that is wanted, then drop; whether it is gone."""

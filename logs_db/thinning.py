@@ -41,11 +41,9 @@ SELECT created_at::text, id::text, count(*) OVER () FROM gone ORDER BY created_a
 """
 
 
-def thin(
-    connection: psycopg.Connection[Any], partition: Relation, before: datetime, stop: threading.Event
-) -> tuple[int, bool]:
+def thin(connection: psycopg.Connection[Any], partition: Relation, before: datetime, stop: threading.Event) -> int:
     """
-    Delete rows of *partition* that are older than *before*; how many went, and whether that was all.
+    Delete rows of *partition* that are older than *before*, as many as there is time for; how many went.
 
     The connection is in autocommit; whoever is to stop sets *stop*.
     """
@@ -56,11 +54,11 @@ def thin(
         begun = time.monotonic()
         found = _batch(connection, statement, before, last)
         if found is None:
-            return gone_rows, True
+            break
         gone_rows += found[2]
         last = found[:2]
         stop.wait(time.monotonic() - begun)
-    return gone_rows, False
+    return gone_rows
 
 
 def _batch(

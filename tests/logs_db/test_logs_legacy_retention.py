@@ -5,7 +5,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from logs_db import retention, thinning
+from logs_db import retention, retention_states, thinning
 from logs_db.environment import ENVIRONMENT
 from logs_db.partitions import list_partitions
 from logs_db.retention_plan import Fate, Retention
@@ -50,6 +50,7 @@ def test_nothing_goes_before_it_is_confirmed_then_old_rows_in_batches_and_at_las
     retention.confirm(adopted, "system_logs", "ada")
     assert fates(adopted) == {Fate.THINNED, Fate.KEPT}
     assert retention.run(adopted, THIRTY).thinned_rows == 61
+    assert retention_states.read_kept_since(adopted, "system_logs") == midnight(ago(30))
     assert adopted.execute(OLDEST).fetchone() == (midnight(ago(30)) + timedelta(hours=1), 60)
 
     legacy = list_partitions(adopted, "system_logs")[0]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from logs_db import detachment, retention, retention_states
+from logs_db import detachment, partitions, retention, retention_states
 from logs_db.partitions import ensure_days
 from logs_db.retention import NotArchivedError, RetentionReport
 from logs_db.retention_plan import Fate, Retention
@@ -15,6 +15,7 @@ from migrator.partitioning import midnight
 from tests.fixtures.retention import ago, exists, fill_day, know_since, names, today
 
 THIRTY = Retention(system_logs=30)
+MAINTENANCE_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('headhunter logs maintenance', 0))"
 RETENTION_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('headhunter logs retention', 0))"
 
 
@@ -142,12 +143,14 @@ def test_a_partition_that_somebody_detaches_by_hand_is_theirs_though_a_killed_pa
 
 
 def test_a_table_that_only_looks_like_one_of_retentions_is_left_alone(connection):
+    fill_day(connection, ago(31))
     look_alike = f"system_logs_{ago(50):%Y_%m_%d}"
     connection.execute(f"CREATE TABLE {look_alike} (LIKE system_logs INCLUDING ALL)")
     connection.execute("CREATE TABLE notes ()")
     not_written_off = json.dumps({"table": "system_logs", "since": None, "until": midnight(ago(1)).isoformat()})
     connection.execute(f"COMMENT ON TABLE notes IS '{detachment.MARK}{not_written_off}'")
 
+    retention.run(connection, THIRTY)
     retention.run(connection, THIRTY)
 
     assert exists(connection, look_alike)
@@ -222,3 +225,28 @@ def test_the_plan_says_the_same_and_changes_nothing(connection):
     assert (system_logs.table, system_logs.days) == ("system_logs", 30)
     assert [each.partition.name for each in system_logs.partitions if each.fate is Fate.DROPPED] == [old]
     assert old in names(connection)
+
+
+def test_a_day_that_is_dropped_while_somebody_is_about_to_make_it_is_not_made(connection, retained_url, monkeypatch):
+    has_looked, made = threading.Event(), []
+
+    def read_and_tell(*arguments):
+        kept_since = retention_states.read_kept_since(*arguments)
+        has_looked.set()
+        return kept_since
+
+    def make() -> None:
+        with psycopg.connect(retained_url, autocommit=True) as own:
+            made.extend(ensure_days(own, "system_logs", [ago(31)]))
+
+    monkeypatch.setattr(partitions, "read_kept_since", read_and_tell)
+    with psycopg.connect(retained_url) as peer:
+        peer.execute(MAINTENANCE_LOCK)
+        maker = threading.Thread(target=make)
+        maker.start()
+        assert has_looked.wait(10)
+        retention_states.keep_since(peer, "system_logs", midnight(ago(30)))
+    maker.join()
+
+    assert made == []
+    assert f"system_logs_{ago(31):%Y_%m_%d}" not in names(connection)
