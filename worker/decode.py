@@ -71,6 +71,15 @@ class Dead:
             account.add(self.entry, self.kind, "dead")
 
 
+@dataclass(frozen=True, slots=True)
+class SoundFrame:
+    """All events of a frame that keeps the contract, and the earliest and the latest of their times."""
+
+    system_logs: list[SystemLogEvent]
+    llm_logs: list[LlmLogEvent]
+    times: tuple[datetime, datetime]
+
+
 @dataclass(slots=True)
 class Batch:
     """What some entries hold, in the order of the entries."""
@@ -81,15 +90,13 @@ class Batch:
     account: Account = field(default_factory=Account)
     counts: RollupCounts = field(default_factory=RollupCounts)
 
-    def add_sound(self, entry: Entry, events: Sequence[LogEvent], times: tuple[datetime, datetime]) -> None:
-        """Take all events of a frame, whose earliest and latest *times* are these."""
-        system_logs = [event for event in events if isinstance(event, SystemLogEvent)]
-        llm_logs = [event for event in events if isinstance(event, LlmLogEvent)]
-        self.system_logs += system_logs
-        self.llm_logs += llm_logs
-        self.account.add(entry, "system_log", "written", len(system_logs))
-        self.account.add(entry, "llm_log", "written", len(llm_logs))
-        self.counts.add_frame(system_logs, llm_logs, times)
+    def add_frame(self, entry: Entry, frame: SoundFrame) -> None:
+        """Take all events of a frame."""
+        self.system_logs += frame.system_logs
+        self.llm_logs += frame.llm_logs
+        self.account.add(entry, "system_log", "written", len(frame.system_logs))
+        self.account.add(entry, "llm_log", "written", len(frame.llm_logs))
+        self.counts.add_frame(frame.system_logs, frame.llm_logs, frame.times)
 
     def add(self, item: Row | Dead) -> None:
         """Take one event."""
@@ -119,9 +126,9 @@ def decode_batch(entries: Iterable[Entry], past: AcceptedPast = ANY_PAST) -> Bat
     """
     batch = Batch()
     for entry in entries:
-        sound = _sound_events(entry, past)
-        if sound is not None:
-            batch.add_sound(entry, *sound)
+        frame = _sound_frame(entry, past)
+        if frame is not None:
+            batch.add_frame(entry, frame)
         else:
             for item in _items(entry, past):
                 batch.add(item)
@@ -141,26 +148,28 @@ def decode_each(entries: Iterable[Entry], past: AcceptedPast = ANY_PAST) -> tupl
     return rows, dead
 
 
-def _sound_events(entry: Entry, past: AcceptedPast) -> tuple[list[LogEvent], tuple[datetime, datetime]] | None:
-    """All events of a frame in one step, with the earliest and the latest of their times; None: look at each."""
+def _sound_frame(entry: Entry, past: AcceptedPast) -> SoundFrame | None:
+    """All events of a frame in one step; None where one of them needs a closer look, or there is none."""
     if entry.frame is None or entry.fields.get(b"v") != WIRE_VERSION:
         return None
     try:
         events = decode_frame(entry.frame)
     except (EventError, FrameError):
         return None
-    if not events:
-        return None
-    earliest, latest = accepted_times(entry, past.shorter)
     times = list(map(_CREATED_AT, events))
-    first, last = min(times), max(times)
-    if not earliest <= first <= last <= latest or not all(map(_has_finite_cost, events)):
+    earliest, latest = accepted_times(entry, past.shorter)
+    if not times:
         return None
-    return events, (first, last)
-
-
-def _has_finite_cost(event: LogEvent) -> bool:
-    return isinstance(event, SystemLogEvent) or event.cost_usd is None or event.cost_usd.is_finite()
+    bounds = min(times), max(times)
+    if bounds[0] < earliest or bounds[1] > latest:
+        return None
+    system_logs = [event for event in events if isinstance(event, SystemLogEvent)]
+    # Mostly a frame is of one kind: then there is no need to go through it again.
+    is_mixed = len(system_logs) < len(events)
+    llm_logs = [event for event in events if isinstance(event, LlmLogEvent)] if is_mixed else []
+    if any(call.cost_usd is not None and not call.cost_usd.is_finite() for call in llm_logs):
+        return None
+    return SoundFrame(system_logs, llm_logs, bounds)
 
 
 def _items(entry: Entry, past: AcceptedPast) -> Iterator[Row | Dead]:
