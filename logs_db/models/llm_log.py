@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Numeric, PrimaryKeyConstraint, String, Text, func, text
+from sqlalchemy import DateTime, Index, Numeric, PrimaryKeyConstraint, String, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,6 +22,7 @@ class LlmLog(LogsBase):
     __tablename__ = "llm_logs"
     __table_args__ = (
         PrimaryKeyConstraint("created_at", "id"),
+        Index("ix_llm_logs_request_id", "request_id", postgresql_where=text("request_id IS NOT NULL")),
         {
             "comment": "Calls of language models; a partition for each UTC day of created_at",
             "postgresql_partition_by": "RANGE (created_at)",

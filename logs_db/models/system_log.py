@@ -24,6 +24,19 @@ class SystemLog(LogsBase):
         Index("idx_system_logs_level_created", "level", text("created_at DESC")),
         Index("idx_system_logs_component_created", "component", text("created_at DESC")),
         Index("idx_system_logs_errors", text("created_at DESC"), postgresql_where=text("error_type IS NOT NULL")),
+        Index(
+            "ix_system_logs_error_type_created_at",
+            "error_type",
+            text("created_at DESC"),
+            postgresql_where=text("error_type IS NOT NULL"),
+        ),
+        Index("ix_system_logs_request_id", "request_id", postgresql_where=text("request_id IS NOT NULL")),
+        Index(
+            "ix_system_logs_user_id_created_at",
+            "user_id",
+            "created_at",
+            postgresql_where=text("user_id IS NOT NULL"),
+        ),
         {
             "comment": "Lines of programs' logs; a partition for each UTC day of created_at",
             "postgresql_partition_by": "RANGE (created_at)",

@@ -15,10 +15,12 @@ from migrator.configuration import alembic_config
 from migrator.errors import DataLossRefusedError
 from migrator.fingerprint import differences, read_fingerprint, stored_fingerprint
 from migrator.upgrade import upgrade_to_head
+from tests.fixtures.sql_script import statements
 from tests.legacy.legacy_worker import create_tables
 
 LEGACY = "bc3638ffe20e"
 CONVERTED = "547db52b480d"
+RETENTION = "224429638776"
 TODAYS_COLUMNS = "06ba06c99861"
 
 # Everything that a table is made of, the way PostgreSQL prints it.
@@ -103,8 +105,16 @@ def test_the_way_down_and_up_again_keeps_every_legacy_row_and_value(filled_legac
         assert connection.execute("SELECT count(*) FROM system_logs").fetchone() == (5000,)
 
 
-@pytest.mark.parametrize(("start", "target"), [("head", TODAYS_COLUMNS), (TODAYS_COLUMNS, CONVERTED), (LEGACY, "base")])
-def test_a_downgrade_that_loses_data_is_refused_without_consent(database_url, start, target):
+# On the way down from the head stand revisions that lose nothing: indexes.
+@pytest.mark.parametrize(
+    ("start", "target", "kept"),
+    [
+        ("head", TODAYS_COLUMNS, RETENTION),
+        (TODAYS_COLUMNS, CONVERTED, TODAYS_COLUMNS),
+        (LEGACY, "base", LEGACY),
+    ],
+)
+def test_a_downgrade_that_loses_data_is_refused_without_consent(database_url, start, target, kept):
     config = alembic_config(ENVIRONMENT, url=database_url)
     command.upgrade(config, start)
 
@@ -113,7 +123,7 @@ def test_a_downgrade_that_loses_data_is_refused_without_consent(database_url, st
 
     with psycopg.connect(database_url) as connection:
         (revision,) = connection.execute("SELECT version_num FROM logs_alembic_version").fetchone()
-    assert revision == (ENVIRONMENT.head if start == "head" else start)
+    assert revision == kept
 
 
 @pytest.mark.parametrize("has_rows", [False, True], ids=["empty", "filled"])
@@ -131,7 +141,9 @@ def test_the_chain_renders_as_sql_that_a_person_may_run(request, database_url, h
                 "INSERT INTO system_logs (created_at, level, component, message) VALUES "
                 "('infinity', 'INFO', 'c', 'm'), (DEFAULT, 'INFO', 'c', 'm')"
             )
-        connection.execute(mark + rest)
+        # One by one, as psql sends them: an index is built outside any transaction.
+        for statement in statements(mark + rest):
+            connection.execute(statement)
 
         found = read_fingerprint(connection, ENVIRONMENT)
         connection.execute("INSERT INTO system_logs (level, component, message) VALUES ('INFO', 'c', 'm')")

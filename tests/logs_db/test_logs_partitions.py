@@ -86,7 +86,7 @@ def test_a_new_partition_is_like_its_neighbours(on_each_version, now):
     neighbour = on_each_version.execute(looks, [f"system_logs_{now + 7 * DAY:%Y_%m_%d}"]).fetchone()
     assert on_each_version.execute(looks, [created]).fetchone() == neighbour
     assert neighbour[0] == ["fillfactor=80"]
-    assert neighbour[2] == 4
+    assert neighbour[2] == 7
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "UTC"])
