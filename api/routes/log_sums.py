@@ -13,6 +13,7 @@ from api.state import State
 from api.time_window import TimeWindowError, time_window
 from logs_db.queries import PageQuery, Window
 from logs_db.queries.sums import Key, Step, histogram, provisional_days, spend, whole_steps
+from logs_db.rollups import ROLLUP_MINUTE_DAYS
 
 LENGTHS: Final = {Step.MINUTE: timedelta(minutes=1), Step.HOUR: timedelta(hours=1), Step.DAY: timedelta(days=1)}
 LONGEST: Final = {Step.MINUTE: timedelta(days=1), Step.HOUR: timedelta(days=31), Step.DAY: timedelta(days=366)}
@@ -96,6 +97,8 @@ class SpendResponse(SumResponse):
 async def system_histogram(state: State, parameters: Annotated[HistogramParameters, Query()]) -> HistogramResponse:
     """Count system logs over time by level, component or error type, from the rollups."""
     window = _window(parameters, LENGTHS[parameters.step], LONGEST[parameters.step])
+    if parameters.step is Step.MINUTE and window.since < datetime.now(UTC) - timedelta(days=ROLLUP_MINUTE_DAYS):
+        raise TimeWindowError(f"Sums by minute are kept for {ROLLUP_MINUTE_DAYS} days: ask for hours.")
     query = histogram(window, step=parameters.step, key=parameters.by)
     rows, provisional = await _summed(state, query, "system_logs", window)
     return HistogramResponse(

@@ -171,6 +171,18 @@ def test_a_histogram_of_too_many_bars_is_refused(client, step, days):
     assert client.get(HISTOGRAM, params=query).status_code == 422
 
 
+def test_minutes_that_are_no_longer_kept_are_refused_instead_of_shown_as_empty(client):
+    query = {
+        "step": "minute",
+        "since": (NOW - timedelta(days=9)).isoformat(),
+        "until": (NOW - timedelta(days=8.5)).isoformat(),
+    }
+
+    answer = client.get(HISTOGRAM, params=query)
+
+    assert (answer.status_code, "kept for 8 days" in answer.json()["detail"]) == (422, True)
+
+
 def test_spend_is_by_day_and_model_and_exact(client, sums):
     calls(sums, TODAY + timedelta(hours=1), "gpt", "0.10000000000000000001")
     calls(sums, TODAY + timedelta(hours=2), "gpt", "0.2")

@@ -1,0 +1,1 @@
+"""What benchmarks/reading.py measures, and on what rows."""
