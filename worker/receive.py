@@ -141,8 +141,9 @@ def worker_name(host: str) -> str:
 
 
 def is_no_group(error: redis.RedisError) -> bool:
-    """Whether the group is gone, as after FLUSHALL or a failover: it has to be made again."""
-    return isinstance(error, redis.ResponseError) and str(error).startswith("NOGROUP")
+    """Whether the group or the whole stream is gone, as after FLUSHALL or a failover: it has to be made again."""
+    # The last is said to whoever waited for entries while the stream was deleted. Seen on Redis 7.0.15.
+    return isinstance(error, redis.ResponseError) and str(error).startswith(("NOGROUP", "no such key", "UNBLOCKED"))
 
 
 def _process_exists(pid: int) -> bool:

@@ -13,7 +13,7 @@ from log_events.kinds import KindCounts
 from tests.fixtures.logs import wait_until
 from worker.bridge import Bridge
 from worker.pulse import Pulse
-from worker.receive import CLAIM_COUNT, Receiver
+from worker.receive import CLAIM_COUNT, Receiver, is_no_group
 
 GONE_MS = 300
 
@@ -88,6 +88,15 @@ def test_where_there_is_no_group_nobody_is_reaped(queue):
     queue.client.flushall()
 
     assert queue.reap(GONE_MS) == 0
+
+
+def test_a_stream_that_is_gone_is_told_from_a_server_that_is_away(queue):
+    queue.client.flushall()
+
+    with pytest.raises(redis.ResponseError) as caught:
+        receiver(queue, "this-host:1:1").claim()
+
+    assert is_no_group(caught.value)
 
 
 def test_a_flooded_list_leaves_half_of_the_stream_to_the_other_door(queue):

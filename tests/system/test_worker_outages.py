@@ -30,10 +30,13 @@ def admit(queue: EventQueue, frames: int, component: str = "c") -> None:
 def test_a_full_redis_drains_with_no_hand_while_its_workers_go_on_beating(
     logs_database_url, any_redis_url, queue, start_worker
 ):
-    accepted = fill_up(queue, 4_000_000)
+    start_worker(LOGS_DATABASE_URL=logs_database_url, REDIS_URL=any_redis_url)
+    wait_until(lambda: any(seen.report.state == "running" for seen in queue.heartbeats()))
+    wait_until(lambda: queue.client.exists(queue.keys.stream))
     with locked(logs_database_url):
-        start_worker(LOGS_DATABASE_URL=logs_database_url, REDIS_URL=any_redis_url)
+        accepted = fill_up(queue, 4_000_000)
         wait_until(lambda: blocked(logs_database_url))
+        queue.client.config_set("maxmemory", queue.client.info("memory")["used_memory"] // 2)
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             queue.client.set("anything", "x")
         beats = queue.client.hvals(queue.keys.workers)
