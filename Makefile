@@ -34,7 +34,7 @@ bench: $(READY) ## Measure the path of an event beside what PostgreSQL itself ca
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --extra authoring --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --group dev --extra authoring --extra archive --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --upgrade -q -o requirements.lock
 
 clean: ## Remove the environment and all caches; the data of `make up` in .headhunter/ stays

@@ -46,7 +46,7 @@ class Crew:
             pulse,
             stop,
         )
-        self._keeper = Keeper(settings.maintenance_url, settings.retention, pulse, stop)
+        self._keeper = Keeper(settings.maintenance_url, settings.retention, pulse, stop, settings.log_archive_url)
         self._rollup_keeper = RollupKeeper(settings.maintenance_url, pulse, stop)
         self._brakes = Brakes(stop)
         self._pulse.patiences += [brake.patience for brake in self._brakes.values()]

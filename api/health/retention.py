@@ -20,7 +20,8 @@ def check_retention(dependencies: Dependencies) -> CheckResult:
     kept = dependencies.settings.retention
     with dependencies.logs_database() as connection:
         now = server_time(connection)
-        plans = read_plan(connection, kept, now=now)
+        is_archived = dependencies.settings.log_archive_url is not None
+        plans = read_plan(connection, kept, is_archived=is_archived, now=now)
         detached = read_detached(connection)
     unconfirmed = [each for plan in plans for each in plan.partitions if each.fate is Fate.UNCONFIRMED]
     late = [*_late_partitions(plans, now), *_late_tables(detached, kept, now)]

@@ -13,6 +13,7 @@ from headhunter.commands.databases import AsJson, print_json
 from headhunter.logs_stores import logs_connection
 from headhunter.output import print_table
 from logs_db import retention
+from logs_db.archive.archiving import hook
 from logs_db.retention import RetentionReport, TablePlan
 from logs_db.retention_plan import VARIABLES, Fate, Planned
 from logs_db.retention_settings import RetentionSettings
@@ -28,8 +29,7 @@ SIZE = "SELECT pg_catalog.pg_total_relation_size(pg_catalog.to_regclass(%s))"
 def show_plan(as_json: AsJson = False) -> None:
     """Show each partition, what the next pass does with it, and why, by the settings of this shell's environment."""
     with logs_connection() as connection:
-        plans = retention.read_plan(connection, RetentionSettings().retention)
-        _show(connection, plans, as_json=as_json)
+        _show(connection, _read_plan(connection, RetentionSettings()), as_json=as_json)
 
 
 @app.command("confirm")
@@ -57,16 +57,21 @@ def confirm_plan(
 @app.command("run")
 def run_pass(dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Do one pass of retention now, as the workers do each minute; exit 1 where something that is due did not go."""
-    kept = RetentionSettings().retention
+    settings = RetentionSettings()
     with logs_connection() as connection:
         if dry_run:
-            plans = retention.read_plan(connection, kept)
+            plans = _read_plan(connection, settings)
             _show(connection, plans, fates=(Fate.DROPPED, Fate.THINNED, Fate.UNCONFIRMED), as_json=as_json)
             return
-        report = retention.run(connection, kept)
+        before_drop = hook(connection, settings.log_archive_url)
+        report = retention.run(connection, settings.retention, before_drop=before_drop)
     _tell(report, as_json=as_json)
     if report.obstacles:
         raise typer.Exit(1)
+
+
+def _read_plan(connection: psycopg.Connection[Any], settings: RetentionSettings) -> list[TablePlan]:
+    return retention.read_plan(connection, settings.retention, is_archived=settings.log_archive_url is not None)
 
 
 def _show(

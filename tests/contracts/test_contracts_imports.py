@@ -21,6 +21,7 @@ WORKER = "The worker never reaches the main database"
 LOG_EVENTS = "log_events needs the standard library, the Redis client and the codec only"
 MIGRATOR = "The core of migrator needs Alembic, SQLAlchemy, psycopg and tenacity only"
 SERVERS_ALONE = "servers needs the standard library only"
+ARCHIVE = "Nobody needs the archive's packages to start"
 
 PLANTED = [
     pytest.param("main_db", "import logs_db.planted_target", {LAYERS}, id="main_db reaches logs_db"),
@@ -37,6 +38,7 @@ PLANTED = [
     pytest.param("migrator", "import redis", {MIGRATOR}, id="migrator takes up Redis"),
     pytest.param("migrator", "import pytest", {MIGRATOR}, id="migrator takes up pytest"),
     pytest.param("servers", "import sqlalchemy", {SERVERS_ALONE}, id="servers takes up SQLAlchemy"),
+    pytest.param("logs_db", "import pyarrow", {ARCHIVE}, id="logs_db takes up pyarrow"),
 ]
 
 

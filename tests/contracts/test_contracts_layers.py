@@ -54,6 +54,12 @@ def test_log_events_loads_no_database_library():
     assert loaded_by("log_events", LOAD_ROOM).isdisjoint(heavy)
 
 
+def test_nobody_loads_the_packages_of_the_archive_by_an_import_alone():
+    extra = {"pyarrow", "duckdb", "s3fs", "fsspec", "botocore"}
+
+    assert loaded_by("logs_db", LOAD_ROOM).isdisjoint(extra)
+
+
 @pytest.mark.parametrize("room", ["main_db", "logs_db"])
 def test_an_environment_is_known_without_loading_alembic(room):
     assert loaded_by(f"{room}.environment").isdisjoint({"alembic", "sqlalchemy"})
