@@ -53,7 +53,7 @@ class DropIndexConcurrentlyOp(MigrateOperation):
 
         PostgreSQL drops the index of a partitioned table under AccessExclusive on the table and all its partitions
         only.  That lock is taken in one try after another that each wait `EXCLUSIVE_WAIT_MS` at most, and held for the
-        change of the catalog alone: about 25 ms for 50 partitions on two busy cores.  What an interrupted build left on
+        change of the catalog alone: about 25 ms for 50 partitions on PostgreSQL 18.  What an interrupted build left on
         partitions, unattached, is dropped concurrently before.
 
         Raises:
