@@ -101,7 +101,7 @@ def test_sums_are_what_the_rows_come_to_before_and_after_folding(writer, connect
 
 def test_what_comes_again_conflicts_or_is_dead_is_not_counted(writer, connection):
     delivered = entry(*many_events())
-    known = delivered and system_event()
+    known = system_event()
     writer.write([delivered, entry(known)])
     other_day = system_event(created_at=NOW - timedelta(days=60))
 
@@ -201,19 +201,26 @@ def test_deltas_that_are_there_are_in_a_count_and_later_ones_are_added(writer, c
     assert (wrong(connection), counted(connection)) == ([], 112)
 
 
-def test_rows_that_are_being_written_amid_a_count_are_counted_once(connection, logs_database_url):
+def test_rows_that_come_amid_a_count_are_counted_once_and_nobody_waits(writer, connection, logs_database_url):
     day = MIDNIGHT - 3 * DAY
     connection.execute(LEGACY_ROWS, [day])
+    writer.write([entry(system_event(created_at=day))])
+
+    def count() -> None:
+        with psycopg.connect(logs_database_url, autocommit=True) as own:
+            recount(own, "system_logs", day)
+
+    counting = threading.Thread(target=count)
     with psycopg.connect(logs_database_url) as peer:
-        peer.execute(LEGACY_ROWS, [day + timedelta(hours=9)])
-        with peer.cursor() as cursor:
-            minutes = [day + timedelta(hours=9, minutes=n) for n in range(100)]
-            rollups.append(cursor, rollups.SYSTEM_LOGS, [(minute, "INFO", "legacy", "", 1) for minute in minutes])
+        # The count has dropped the deltas that it saw when it comes to the minutes.
+        peer.execute("LOCK TABLE system_log_minutes")
+        counting.start()
+        wait_until(lambda: waits_for_lock(connection, "system_log_minutes"))
+        writer.write([entry(*(system_event(created_at=day) for _ in range(10)))])
+    counting.join(20)
 
-        assert [counted.events for counted in recount(connection, "system_logs", day)] == [100]
-        peer.commit()
-
-    assert (wrong(connection), counted(connection)) == ([], 200)
+    assert connection.execute("SELECT events FROM rollup_days").fetchall() == [(101,)]
+    assert (wrong(connection), counted(connection)) == ([], 111)
 
 
 def test_a_day_that_retention_dropped_is_never_counted_again(writer, connection):
@@ -237,7 +244,7 @@ def test_a_worker_folds_and_counts_and_ends_at_once_amid_a_count(writer, connect
     with psycopg.connect(logs_database_url) as peer:
         peer.execute("LOCK TABLE system_logs")
         with keeping(logs_database_url):
-            wait_until(lambda: waits_for_lock(connection))
+            wait_until(lambda: waits_for_lock(connection, "system_logs"))
 
     assert rows(connection, "rollup_days") == 1
 
@@ -254,11 +261,9 @@ def keeping(url: str) -> Iterator[None]:
     assert (keeper.is_alive(), pulse.troubles) == (False, {})
 
 
-def waits_for_lock(connection) -> bool:
-    (waiting,) = connection.execute(
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'system_logs'::regclass"
-    ).fetchone()
-    return bool(waiting)
+def waits_for_lock(connection, table: str) -> bool:
+    query = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = to_regclass(%s))"
+    return connection.execute(query, [table]).fetchone()[0]
 
 
 def test_minutes_go_after_eight_days_and_hours_stay(writer, connection):
