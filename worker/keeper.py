@@ -6,7 +6,6 @@ import threading
 import psycopg
 
 from logs_db import retention
-from logs_db.archive.archiving import hook
 from logs_db.retention import RetentionReport
 from logs_db.retention_plan import Retention
 from worker.complaint import Complaint, reason_of
@@ -28,15 +27,11 @@ class Keeper:
         url: Of a role that owns the tables, past any pooler.
         kept: For how long each table keeps its rows.
         stop: Ends it at the next step.
-        archive_url: Where days are archived before they are dropped; None: nowhere.
     """
 
-    def __init__(
-        self, url: str, kept: Retention, pulse: Pulse, stop: threading.Event, archive_url: str | None = None
-    ) -> None:
+    def __init__(self, url: str, kept: Retention, pulse: Pulse, stop: threading.Event) -> None:
         self._url = url
         self._kept = kept
-        self._archive_url = archive_url
         self._stop = stop
         self._complaint = Complaint("drop what is past its retention", pulse)
 
@@ -44,7 +39,9 @@ class Keeper:
         """Let retention see the database before anything is written to it; where that fails, a pass does it."""
         try:
             with maintenance_connection(self._url) as connection:
-                connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", (FIRST_LOOK_LOCK_TIMEOUT,))
+                connection.execute(
+                    "SELECT pg_catalog.set_config('lock_timeout', %s, false)", (FIRST_LOOK_LOCK_TIMEOUT,)
+                )
                 retention.first_look(connection)
         except psycopg.Error as exc:
             self._complaint.begins(reason_of(exc))
@@ -56,8 +53,7 @@ class Keeper:
             pause_seconds = EVERY_SECONDS
             try:
                 with maintenance_connection(self._url) as connection:
-                    before_drop = hook(connection, self._archive_url, self._stop)
-                    report = retention.run(connection, self._kept, before_drop=before_drop, stop=self._stop)
+                    report = retention.run(connection, self._kept, stop=self._stop)
             except psycopg.Error as exc:
                 self._complaint.begins(reason_of(exc))
                 continue

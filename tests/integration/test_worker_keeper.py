@@ -50,6 +50,17 @@ def pulse() -> Pulse:
     return Pulse(name="w", host="h", pid=1)
 
 
+def test_a_locked_table_does_not_keep_the_lanes_from_beginning(retained, retained_url, pulse, monkeypatch):
+    monkeypatch.setattr(keeper, "FIRST_LOOK_LOCK_TIMEOUT", "10ms")
+    retained.execute("DELETE FROM retention_states")
+    with retained.transaction():
+        retained.execute("LOCK TABLE system_logs")
+
+        Keeper(retained_url, Retention(), pulse, threading.Event()).first_look()
+
+    assert "lock timeout" in pulse.heartbeat().message
+
+
 def test_what_is_past_its_retention_goes_by_itself(retained, retained_url, pulse, caplog):
     know_since(retained, 100)
     old = fill_day(retained, ago(31))
