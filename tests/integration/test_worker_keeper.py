@@ -58,7 +58,7 @@ def test_a_locked_table_does_not_keep_the_lanes_from_beginning(retained, retaine
 
         Keeper(retained_url, Retention(), pulse, threading.Event()).first_look()
 
-    assert "lock timeout" in pulse.heartbeat().message
+    assert "lock timeout" in pulse.troubles["drop what is past its retention"]
 
 
 def test_what_is_past_its_retention_goes_by_itself(retained, retained_url, pulse, caplog):
