@@ -1,13 +1,18 @@
 """A request's whole story, and one event by its id, out of both tables."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from api.log_reader import LogSession
 from logs_db.queries import Window
 from logs_db.queries.story import EventNotFoundError, event, story, windows_of_id
+
+DEFAULT_SPAN: Final = timedelta(days=30)
+TRACE_SPAN: Final = timedelta(days=1)
+"""Where a trace is looked for unless more is asked: an index for traces costs ingest what that for requests does."""
+LONGEST_SPAN: Final = timedelta(days=31)
 
 TABLES: Final = ("system_logs", "llm_logs")
 

@@ -12,16 +12,21 @@ again.  Without trigrams, as here, a text is looked for in 200,000 rows a page, 
 """
 
 import asyncio
+import math
 import os
 import shutil
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
 import psycopg
+from psycopg import sql
 from pydantic import SecretStr
 
 from api.log_reader import LogReader, LogSession
@@ -30,8 +35,9 @@ from api.log_story import read_story
 from benchmarks.readings.cases import CASES, Case
 from benchmarks.readings.fill import ROW_BYTES, fill
 from benchmarks.readings.legacy import legacy_page_ms
+from benchmarks.readings.processor import cpu_seconds
 from benchmarks.readings.sample import Sample, take_sample
-from logs_db.queries import LogFilter, Position, Stretch, Window
+from logs_db.queries import LogFilter, PageQuery, Position, Stretch, Window
 from logs_db.queries.pages import edge
 from logs_db.queries.sums import Key, Step, histogram, spend
 from servers.postgres import PostgresServer, find_binaries
@@ -45,8 +51,32 @@ TIMES = 40
 DEEP_TIMES = 8
 COLD_TIMES = 5
 SETTINGS = {"max_wal_size": "8GB", "checkpoint_timeout": "30min", "shared_buffers": "1GB"}
-Ask = Callable[[LogSession, int], Awaitable[object]]
-"""One question with the values of that number."""
+_PROCESS = PageQuery(sql.Composed([sql.SQL("SELECT pg_backend_pid() AS process")]), {})
+
+
+class Ask(Protocol):
+    """One question with the values of that number."""
+
+    def __call__(self, session: LogSession, number: int) -> Awaitable[object]:
+        """Ask it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Milliseconds of each question, and those of the server's processor for one of them on average."""
+
+    milliseconds: list[float]
+    cpu_ms: float
+
+    @property
+    def p50(self) -> float:
+        """The median."""
+        return statistics.median(self.milliseconds)
+
+    @property
+    def p95(self) -> float:
+        """What 95 of 100 stay within."""
+        return sorted(self.milliseconds)[min(len(self.milliseconds) - 1, int(len(self.milliseconds) * 0.95))]
 
 
 class Bench:
@@ -60,22 +90,23 @@ class Bench:
             self.sample: Sample = take_sample(connection)
         self.window = Window(self.sample.since, self.sample.until)
 
-    def timed(self, ask: Ask, numbers: Iterable[int]) -> list[float]:
-        """Milliseconds of the question with each number's values, over one connection, with all its round trips."""
-        return asyncio.run(self._timed(ask, numbers))
+    def timed(self, ask: Ask, numbers: Iterable[int]) -> Timed:
+        """What the question takes with each number's values, over one connection, with all its round trips."""
+        return asyncio.run(self._timed(ask, list(numbers)))
 
-    async def _timed(self, ask: Ask, numbers: Iterable[int]) -> list[float]:
+    async def _timed(self, ask: Ask, numbers: Sequence[int]) -> Timed:
         reader = LogReader(SecretStr(self.url))
         await reader.open()
         try:
             # The first connection is not what is measured, nor what its process must learn of the catalog.
             await reader.run(lambda session: session.all(histogram(self.window, step=Step.DAY, key=Key.LEVEL)))
-            milliseconds = []
+            process = (await reader.run(lambda session: session.all(_PROCESS)))[0]["process"]
+            milliseconds, used = [], cpu_seconds(process)
             for number in numbers:
                 began = time.perf_counter()
-                await reader.run(lambda session, number=number: ask(session, number))  # type: ignore[misc]
+                await reader.run(partial(ask, number=number))
                 milliseconds.append((time.perf_counter() - began) * 1000)
-            return milliseconds
+            return Timed(milliseconds, (cpu_seconds(process) - used) * 1000 / max(1, len(numbers)))
         finally:
             await reader.close()
 
@@ -117,63 +148,69 @@ class Bench:
 def main() -> None:
     """Measure everything once and print a line for each."""
     with _filled() as bench:
-        titles = ("first p50", "p95", "cold", "deep p50", "p95", "x first", "legacy")
-        print(f"  {'case':26}", *(f"{title:>9}" for title in titles))
+        titles = ("first p50", "p95", "CPU", "cold p50", "deep p50", "p95", "CPU", "x first", "legacy")
+        print(f"  {'milliseconds':26}", *(f"{title:>9}" for title in titles))
         for name, case in CASES.items():
             _tell_case(bench, name, case)
         for name, ask in _sums(bench).items():
-            warm = bench.timed(ask, range(TIMES))
-            bench.cool()
-            cold = bench.timed(ask, range(COLD_TIMES))
-            print(
-                f"  {name:26} {statistics.median(warm):9.1f} {_p95(warm):9.1f} {statistics.median(cold):9.1f}",
-                flush=True,
-            )
+            _print(name, *_warm_and_cold(bench, ask))
         bench.server.stop()
 
 
 def _tell_case(bench: Bench, name: str, case: Case) -> None:
     places = {} if "text" in name else bench.deep_places(case)
-    # The same values for both, and in turn, for a machine is now quicker and now slower.
-    turns = [(bench.timed(bench.page(case), places), bench.timed(bench.page(case, places), places)) for _ in range(3)]
-    warm = bench.timed(bench.page(case), range(TIMES))
     legacy = legacy_page_ms(bench.url, case(bench.sample, 0), bench.window, offset=DEEP_ROWS)
+    figures = _warm_and_cold(bench, bench.page(case))
+    if not places:
+        _print(name, *figures, math.nan, math.nan, math.nan, math.nan, legacy)
+        return
+    # The same values for both, and in turn, for a machine is now quicker and now slower.
+    numbers = list(places) * 3
+    bench.timed(bench.page(case, places), places)
+    first, deep = bench.timed(bench.page(case), numbers), bench.timed(bench.page(case, places), numbers)
+    _print(name, *figures, deep.p50, deep.p95, deep.cpu_ms, deep.p50 / first.p50, legacy)
+
+
+def _warm_and_cold(bench: Bench, ask: Ask) -> tuple[float, ...]:
     bench.cool()
-    cold = bench.timed(bench.page(case), range(COLD_TIMES))
-    told = f"{statistics.median(warm):9.1f} {_p95(warm):9.1f} {statistics.median(cold):9.1f}"
-    if places:
-        deepest = [each for _, deep in turns for each in deep]
-        ratio = statistics.median(deepest) / statistics.median([each for first, _ in turns for each in first])
-        told += f" {statistics.median(deepest):9.1f} {_p95(deepest):9.1f} {ratio:9.2f}"
-    else:
-        told += f" {'-':>9} {'-':>9} {'-':>9}"
-    print(f"  {name:26} {told} {legacy:9.0f}", flush=True)
+    cold = bench.timed(ask, range(COLD_TIMES))
+    bench.timed(ask, range(TIMES))
+    warm = bench.timed(ask, range(TIMES))
+    return warm.p50, warm.p95, warm.cpu_ms, cold.p50
+
+
+def _print(name: str, *figures: float) -> None:
+    print(f"  {name:26}", *(f"{'-' if math.isnan(one) else f'{one:.1f}':>9}" for one in figures), flush=True)
 
 
 def _sums(bench: Bench) -> dict[str, Ask]:
-    def summed(key: Key, step: Step) -> Ask:
-        return lambda session, _: session.all(histogram(bench.window, step=step, key=key))
+    def summed(query: PageQuery) -> Ask:
+        async def ask(session: LogSession, number: int) -> object:
+            del number
+            return await session.all(query)
+
+        return ask
 
     async def story(session: LogSession, number: int) -> object:
         request_id = bench.sample.rows[number * 97 % len(bench.sample.rows)]["request_id"]
         return await read_story(session, bench.window, request_id=request_id, trace_id=None, limit=500)
 
     return {
-        "30 days by level": summed(Key.LEVEL, Step.DAY),
-        "30 days by component": summed(Key.COMPONENT, Step.DAY),
-        "30 days by hour and level": summed(Key.LEVEL, Step.HOUR),
-        "spend by day and model": lambda session, _: session.all(spend(bench.window)),
+        "30 days by level": summed(histogram(bench.window, step=Step.DAY, key=Key.LEVEL)),
+        "30 days by component": summed(histogram(bench.window, step=Step.DAY, key=Key.COMPONENT)),
+        "30 days by hour and level": summed(histogram(bench.window, step=Step.HOUR, key=Key.LEVEL)),
+        "spend by day and model": summed(spend(bench.window)),
         "a request's story": story,
     }
 
 
-def _place(connection: psycopg.Connection[tuple[object, ...]], filters: LogFilter, window: Window) -> Position | None:
+def _place(connection: psycopg.Connection[Any], filters: LogFilter, window: Window) -> Position | None:
     rows = DEEP_ROWS
     while rows >= PAGE_ROWS:
         query = edge(filters, Stretch((window,)), rows=rows)
         found = connection.execute(query.statement, query.parameters).fetchone()
         if found is not None:
-            return Position(*found)  # type: ignore[arg-type]
+            return Position(*found)
         rows //= 4
     return None
 
@@ -202,10 +239,6 @@ def _filled() -> Iterator[Bench]:
             yield bench
         finally:
             bench.server.stop()
-
-
-def _p95(milliseconds: list[float]) -> float:
-    return sorted(milliseconds)[min(len(milliseconds) - 1, int(len(milliseconds) * 0.95))]
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from psycopg import sql
 
 from benchmarks.readings.candidates import CANDIDATES, Candidate
 from benchmarks.readings.fill import fill
+from benchmarks.readings.processor import cpu_seconds
 from benchmarks.readings.sample import Sample, take_sample
 from servers.postgres import PostgresServer, find_binaries
 
@@ -34,7 +35,6 @@ COPIED_ROWS = 300_000
 BATCH_ROWS = 2_000
 QUERIES = 21
 ENOUGH_MS = 10_000.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 _PAGE: LiteralString = """
 SELECT * FROM public.system_logs WHERE created_at >= %(since)s AND created_at < %(until)s AND {}
@@ -154,13 +154,15 @@ def _price(connection: psycopg.Connection[Any], batches: list[bytes], candidate:
             sql.SQL("CREATE INDEX tried_alone ON public.likeness {}").format(sql.SQL(candidate.definition))
         )
     statement = sql.SQL("COPY public.likeness ({}) FROM STDIN (FORMAT BINARY)").format(_columns())
-    wal, cpu = _wal(connection), _cpu_seconds(connection)
+    wal, cpu = _wal(connection), cpu_seconds(connection.info.backend_pid)
     for batch in batches:
         with connection.cursor().copy(statement) as copy:
             copy.write(batch)
     rows = len(batches) * BATCH_ROWS
     size = _one(connection, "SELECT coalesce(pg_relation_size(to_regclass('public.tried_alone')), 0)")
-    return Price((_cpu_seconds(connection) - cpu) / rows * 1e6, (_wal(connection) - wal) / rows, size / rows)
+    return Price(
+        (cpu_seconds(connection.info.backend_pid) - cpu) / rows * 1e6, (_wal(connection) - wal) / rows, size / rows
+    )
 
 
 def _latencies_ms(connection: psycopg.Connection[Any], candidate: Candidate, sample: Sample) -> list[float]:
@@ -178,12 +180,6 @@ def _latencies_ms(connection: psycopg.Connection[Any], candidate: Candidate, sam
 
 def _wal(connection: psycopg.Connection[Any]) -> float:
     return _one(connection, "SELECT pg_current_wal_insert_lsn() - '0/0'")
-
-
-def _cpu_seconds(connection: psycopg.Connection[Any]) -> float:
-    """What the process at the other end has used, of a server on this machine."""
-    fields = Path(f"/proc/{connection.info.backend_pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _one(connection: psycopg.Connection[Any], query: LiteralString) -> float:

@@ -1,8 +1,8 @@
 """A request's whole story, and one event by its id alone.  Queries: logs_db/queries/story.py."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import Query
@@ -12,12 +12,9 @@ from api.errors import ErrorResponse
 from api.log_parameters import Text
 from api.log_router import logs_router
 from api.log_rows import LlmLogResponse, SystemLogResponse
-from api.log_story import LogEvent, find_event, read_story
+from api.log_story import DEFAULT_SPAN, LONGEST_SPAN, TRACE_SPAN, LogEvent, find_event, read_story
 from api.state import State
 from api.time_window import time_window
-
-DEFAULT_DAYS: Final = timedelta(days=30)
-LONGEST: Final = timedelta(days=31)
 
 router = logs_router()
 
@@ -29,7 +26,9 @@ class StoryParameters(BaseModel):
 
     request_id: Text | None = Field(None, min_length=1, description="All events of this request.")
     trace_id: Text | None = Field(None, min_length=1, description="All events of this W3C trace.")
-    since: datetime | None = Field(None, description="From this time on; 30 days before the end unless given.")
+    since: datetime | None = Field(
+        None, description="From this time on; 30 days before the end unless given, 1 day of a trace."
+    )
     until: datetime | None = Field(None, description="Before this time; now unless given. At most 31 days after since.")
     limit: int = Field(500, ge=1, le=2000, description="Most events of each table, the newest.")
 
@@ -71,7 +70,8 @@ class Story(BaseModel):
 @router.get("/story")
 async def request_story(state: State, parameters: Annotated[StoryParameters, Query()]) -> Story:
     """Tell all events of one request or trace, of both tables, in the order of time."""
-    window = time_window(parameters.since, parameters.until, datetime.now(UTC), default=DEFAULT_DAYS, longest=LONGEST)
+    span = DEFAULT_SPAN if parameters.trace_id is None else TRACE_SPAN
+    window = time_window(parameters.since, parameters.until, datetime.now(UTC), default=span, longest=LONGEST_SPAN)
     told = await state.reader.run(
         partial(
             read_story,

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from api.log_parameters import LlmLogParameters, SystemLogParameters
 from api.log_reader import LogReader, LogSession
 from api.log_search import Found, Search
-from api.log_story import LogEvent, find_event, read_story
+from api.log_story import DEFAULT_SPAN, LONGEST_SPAN, TRACE_SPAN, LogEvent, find_event, read_story
 from api.time_window import TimeWindowError, time_window
 from headhunter.commands.databases import AsJson
 from headhunter.faults import WRONG_USAGE
@@ -29,7 +29,6 @@ EVERY_SECONDS: Final = 1.0
 OVERLAP: Final = timedelta(seconds=60)
 """How late an event may come in to be seen by one who follows."""
 TAIL_MOST: Final = 500
-STORY_DAYS: Final = timedelta(days=30)
 STORY_EVENTS: Final = 2000
 
 
@@ -115,8 +114,8 @@ def tell_story(
     until: Until = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell all events of one request or trace, of both tables, the oldest first; of the last 30 days unless given."""
-    window = _window(since, until, STORY_DAYS, longest=timedelta(days=31))
+    """Tell all events of a request or trace, of both tables, oldest first; of 30 days, of a trace 1, unless given."""
+    window = _window(since, until, TRACE_SPAN if of_trace else DEFAULT_SPAN, longest=LONGEST_SPAN)
     read = partial(
         read_story,
         window=window,

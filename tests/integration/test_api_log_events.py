@@ -195,3 +195,10 @@ def test_spend_is_by_day_and_model_and_exact(client, sums):
         ("tiny", "0.001", 10),
     ]
     assert (lines[0]["unpriced_calls"], lines[0]["latency_ms"], lines[0]["reasoning_tokens"]) == (4, 6000, 14)
+
+
+def test_a_trace_is_looked_for_in_a_day_unless_more_is_asked_for(client):
+    since = {name: client.get(STORY, params={name: "x"}).json()["since"] for name in ("request_id", "trace_id")}
+    asked = client.get(STORY, params={"trace_id": "x", "since": (NOW - timedelta(days=20)).isoformat()}).json()["since"]
+
+    assert since["request_id"] < asked < since["trace_id"]

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -78,7 +78,7 @@ def test_tail_shows_the_newest_last(run, logs):
 
 
 def test_tail_follows_what_comes_in(stores, logs):
-    first = system(logs)
+    first = system(logs, created_at=datetime.now(UTC))
     following = subprocess.Popen(
         [sys.executable, "-m", "headhunter", "logs", "tail", "--follow", "--json"],
         env={"PATH": os.environ["PATH"], "LOGS_DATABASE_URL": stores.logs},
@@ -88,7 +88,7 @@ def test_tail_follows_what_comes_in(stores, logs):
     try:
         assert json.loads(following.stdout.readline())["id"] == str(first["id"])
         # Older than the first, and later in: a follower misses nothing for that.
-        late = system(logs, created_at=NOW - timedelta(seconds=2))
+        late = system(logs, created_at=datetime.now(UTC) - timedelta(seconds=2))
         assert json.loads(following.stdout.readline())["id"] == str(late["id"])
     finally:
         following.kill()
