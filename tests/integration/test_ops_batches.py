@@ -265,7 +265,9 @@ def test_a_batch_that_takes_too_long_ends_it_and_what_was_done_is_kept(shop_url,
     with pytest.raises(TemporaryError, match="took longer than 60 s"):
         run(shop_url, slow)
 
-    assert fetch(shop_url, POSITION) == (30, 30)
+    last_id, rows = fetch(shop_url, POSITION)
+    # How far the last batch before the slow rows reached depends on the machine's pace.
+    assert 0 < last_id == rows <= 30
 
 
 def test_the_pause_is_the_share_of_time_that_is_not_for_work_and_batches_adapt():
