@@ -10,6 +10,7 @@ from headhunter.commands.log_reading import Since, Until
 from headhunter.logs_stores import logs_connection
 from headhunter.output import print_table
 from logs_db.queries import Window
+from logs_db.queries.latencies import PERCENTS, latency_buckets, percentiles_by_model
 from logs_db.queries.sums import whole_steps
 from logs_db.rollup_check import differences
 
@@ -18,19 +19,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The sums tha
 HOUR = timedelta(hours=1)
 
 
-# Without a callback Typer takes an application with one command for that command.
-@app.callback()
-def rollups() -> None:
-    """The sums that are kept of the log tables."""
-
-
 @app.command("check")
 def check_sums(since: Since = None, until: Until = None, as_json: AsJson = False) -> None:
     """Count the rows of whole hours again, the last 24 unless given, and exit 1 where a sum is another."""
-    end = until or datetime.now(UTC)
-    window = whole_steps(Window(since or end - timedelta(days=1), end), HOUR)
-    if window.since >= window.until:
-        raise typer.BadParameter("--since must lie before --until")
+    window = _whole_hours(since, until)
     with logs_connection() as connection:
         found = differences(connection, window.since, window.until)
     if as_json:
@@ -47,3 +39,26 @@ def check_sums(since: Since = None, until: Until = None, as_json: AsJson = False
             err=True,
         )
         raise typer.Exit(1)
+
+
+@app.command("latencies")
+def show_latencies(since: Since = None, until: Until = None, as_json: AsJson = False) -> None:
+    """Show within how many ms calls of each model were answered, 5 % too many at most; of whole hours, the last 24."""
+    window = _whole_hours(since, until)
+    query = latency_buckets(window)
+    with logs_connection() as connection:
+        found = percentiles_by_model(connection.execute(query.statement, query.parameters))
+    titles = ("provider", "model", *(f"p{percent}_ms" for percent in PERCENTS))
+    lines = [(*key, *percentiles) for key, percentiles in found.items()]
+    if as_json:
+        print_json(asdict(window) | {"models": [dict(zip(titles, line, strict=True)) for line in lines]})
+    else:
+        print_table(titles, lines)
+
+
+def _whole_hours(since: datetime | None, until: datetime | None) -> Window:
+    end = until or datetime.now(UTC)
+    window = whole_steps(Window(since or end - timedelta(days=1), end), HOUR)
+    if window.since >= window.until:
+        raise typer.BadParameter("--since must lie before --until")
+    return window

@@ -12,6 +12,7 @@ from headhunter.commands.logs import app
 from log_events.event_queue import EventQueue
 from logs_db import rollups
 from logs_db.dead_letters import DeadLetterRow, upsert
+from logs_db.latency_sketch import bucket_of
 
 RAW = b"password=hunter2hunter2 \x1b[31m \xff"
 
@@ -102,3 +103,21 @@ def test_sums_are_held_against_the_rows(run, logs_connection):
     ]
     assert "system_log_hours" in run("rollups", "check").stdout
     assert run("rollups", "check", "--since", "1h", "--until", "2h").exit_code == 2
+
+
+def test_latencies_are_told_by_model_from_what_is_folded_and_what_is_not(run, logs_connection):
+    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    for bucket, calls in ((bucket_of(100), 90), (bucket_of(5000), 10)):
+        with logs_connection.cursor() as cursor:
+            key = (minute, "openai", "gpt", "chat", "success", bucket)
+            rollups.append(cursor, rollups.LLM_LATENCIES, [(*key, calls)])
+        if calls > 10:
+            rollups.fold(logs_connection)
+
+    (model,) = json.loads(run("rollups", "latencies", "--json").stdout)["models"]
+
+    assert (model["provider"], model["model"]) == ("openai", "gpt")
+    assert 100 <= model["p50_ms"] <= 105
+    assert 5000 <= model["p95_ms"] == model["p99_ms"] <= 5250
+    assert "gpt" in run("rollups", "latencies").stdout
+    assert json.loads(run("rollups", "latencies", "--until", "2d", "--json").stdout)["models"] == []
