@@ -6,7 +6,7 @@ from dataclasses import asdict, astuple
 import typer
 
 from api.ledger_balance import read_balance
-from headhunter.commands import dead_letters, log_reading, retention, rollups
+from headhunter.commands import archive, dead_letters, log_reading, retention, rollups
 from headhunter.commands.databases import AsJson
 from headhunter.logs_stores import logs_connection, logs_queue
 from headhunter.output import print_table
@@ -15,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look into th
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(retention.app, name="retention")
 app.add_typer(rollups.app, name="rollups")
+app.add_typer(archive.app, name="archive")
 for name, command in log_reading.COMMANDS.items():
     app.command(name)(command)
 

@@ -82,6 +82,10 @@ class Bucket:
                     "abort_multipart_upload", Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                 )
 
+    def arrow_paths(self, names: list[str]) -> tuple[list[str], Any]:
+        """See `Store`."""
+        return [f"{self._root}/{name}" for name in names], self._files
+
     def location(self, name: str) -> str:
         """See `Store`."""
         return f"s3://{self._root}/{name}"

@@ -10,8 +10,11 @@ import msgspec
 
 from logs_db.archive.columns import Column
 from logs_db.archive.errors import ArchiveError
+from logs_db.partitions import PARTITIONED_TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from logs_db.archive.store import Store
 
 FORMAT: Final = 1
@@ -90,6 +93,34 @@ def read_manifest(store: Store, table: str, partition: str) -> Manifest:
     if manifest != manifest.sealed():
         raise _changed(store, name, "its seal is not right")
     return manifest
+
+
+def read_all(store: Store) -> Iterator[tuple[str, Manifest | ArchiveError]]:
+    """Each archived partition by its name, the oldest of each table first: its manifest, or why there is none."""
+    for table in PARTITIONED_TABLES:
+        for name in store.names(f"{table}/"):
+            if name.endswith(SUFFIX):
+                partition = name.removeprefix(f"{table}/").removesuffix(SUFFIX)
+                try:
+                    yield partition, read_manifest(store, table, partition)
+                except ArchiveError as exc:
+                    yield partition, exc
+
+
+def find_manifest(store: Store, partition: str) -> Manifest:
+    """
+    The manifest of a partition by its name alone.
+
+    Raises:
+        ArchiveError: There is none, or it is not what was written.
+    """
+    for table in PARTITIONED_TABLES:
+        if manifest_name(table, partition) in store.names(f"{table}/{partition}."):
+            return read_manifest(store, table, partition)
+    raise ArchiveError(
+        f"There is no archive of {partition} in {store.location('')}. Nothing was done. `headhunter logs archive list` "
+        "shows those that there are."
+    )
 
 
 def _changed(store: Store, name: str, why: str) -> ArchiveError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from logs_db.archive.errors import ArchiveError
@@ -33,6 +33,9 @@ class Store(Protocol):
 
     def abandon(self, prefix: str) -> None:
         """Remove what killed writers left unfinished of names that begin with *prefix*."""
+
+    def arrow_paths(self, names: list[str]) -> tuple[list[str], Any]:
+        """Files as Arrow is to open them itself, and the file system to do it by; None: this machine's."""
 
     def location(self, name: str) -> str:
         """Where a file is, for people, without any secret."""
@@ -109,6 +112,10 @@ class Folder:
         for name in self.names(prefix):
             if name.endswith(UNFINISHED):
                 self.remove(name)
+
+    def arrow_paths(self, names: list[str]) -> tuple[list[str], Any]:
+        """See `Store`."""
+        return [str(self._root / name) for name in names], None
 
     def location(self, name: str) -> str:
         """See `Store`."""
