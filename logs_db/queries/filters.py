@@ -49,6 +49,8 @@ class LogFilter:
     counted_columns: ClassVar[tuple[str, ...]]
     failed: ClassVar[LiteralString]
     """What the rollups call a row with an error."""
+    indexed_columns: ClassVar[tuple[str, ...]]
+    """Of which a value has few rows, and an index that finds them."""
     parts_worth_counts: ClassVar[int] = 2
     """Counted conditions from which on the rollups are asked: a single one has an index that is as quick."""
 
@@ -92,8 +94,8 @@ class LogFilter:
     @property
     def is_selective_by_counts(self) -> bool:
         """Whether the rollups know better than any index where such rows are."""
-        has_id = any((self.request_id, self.trace_id, self.user_id))
-        return not has_id and len(self.counted_conditions.parts) >= self.parts_worth_counts
+        is_indexed = any(getattr(self, column) for column in self.indexed_columns)
+        return not is_indexed and len(self.counted_conditions.parts) >= self.parts_worth_counts
 
     @property
     def without_scan(self) -> Self:
@@ -113,6 +115,7 @@ class SystemLogFilter(LogFilter):
     hours = SystemLogHour
     deltas = SystemLogDelta
     counted_columns = ("level", "component", "error_type")
+    indexed_columns = ("id", "request_id", "user_id", "error_type")
     failed = "error_type <> ''"
 
     level: Sequence[str] = ()
@@ -127,6 +130,7 @@ class LlmLogFilter(LogFilter):
     hours = LlmLogHour
     deltas = LlmLogDelta
     counted_columns = ("provider", "model", "status")
+    indexed_columns = ("id", "request_id")
     failed = "errors > 0"
     # llm_logs has no index that serves any of these.
     parts_worth_counts = 1

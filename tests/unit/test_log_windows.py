@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from api.log_search import growing
-from logs_db.queries import Position, Window
+from logs_db.queries import LlmLogFilter, Position, SystemLogFilter, Window
 from logs_db.queries.occurrences import windows_to_read
 from logs_db.queries.sums import whole_steps
 
@@ -70,3 +70,22 @@ def test_the_time_of_a_sum_is_widened_to_whole_steps():
     assert whole_steps(window, HOUR) == Window(END + HOUR, END + 3 * HOUR)
     assert whole_steps(window, DAY) == Window(END, END + DAY)
     assert whole_steps(Window(END, END + HOUR), HOUR) == Window(END, END + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("filters", "is_asked"),
+    [
+        (SystemLogFilter(), False),
+        (SystemLogFilter(level=["ERROR"]), False),
+        (SystemLogFilter(level=["ERROR"], component=["c"]), True),
+        (SystemLogFilter(component=["c"], errors_only=True), True),
+        (SystemLogFilter(level=["ERROR"], component=["c"], error_type="E"), False),
+        (SystemLogFilter(level=["ERROR"], component=["c"], request_id="r"), False),
+        (LlmLogFilter(), False),
+        (LlmLogFilter(status="error"), True),
+        (LlmLogFilter(error_type="E"), True),
+        (LlmLogFilter(status="error", request_id="r"), False),
+    ],
+)
+def test_the_rollups_are_asked_where_no_index_knows_better(filters, is_asked):
+    assert filters.is_selective_by_counts is is_asked
