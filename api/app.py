@@ -7,10 +7,10 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from api.errors import add_error_handlers
+from api.fresh_reader import FreshReader
 from api.health.board import HealthBoard
 from api.health.dependencies import Dependencies, probing_redis
 from api.health.registry import all_checks
-from api.log_reader import LogReader
 from api.middleware import AccessLog, ProtectiveHeaders
 from api.page_cursor import CursorCodec
 from api.routes import health, log_events, log_sums, logs
@@ -27,20 +27,22 @@ def create_app(settings: ApiSettings) -> FastAPI:
     """
     The application for *settings*.
 
-    Nothing is opened before its lifespan begins, and nothing is connected before the first request: it starts although
-    every dependency is away, and says so at /readyz.
+    Nothing is opened before its lifespan begins, and nothing but a read replica is connected before the first request:
+    it starts although every dependency is away, and says so at /readyz.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[_Lifespan]:
         queue = EventQueue(probing_redis(settings.redis_url))
-        board = HealthBoard(all_checks(), Dependencies(settings, queue))
-        reader = LogReader(settings.logs_database_url)
-        await reader.open()
+        reader = FreshReader(
+            settings.logs_database_url, settings.logs_read_database_url, settings.logs_read_max_staleness_seconds
+        )
+        checks = all_checks(has_replica=reader.watch is not None)
+        board = HealthBoard(checks, Dependencies(settings, queue, reader.watch))
         try:
-            yield {"api": ApiState(settings, board, reader, _cursors(settings))}
+            async with reader:
+                yield {"api": ApiState(settings, board, reader, _cursors(settings))}
         finally:
-            await reader.close()
             board.close()
             queue.client.close()
 

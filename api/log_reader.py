@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from api.bounded_connection import BoundedAsyncConnection
 from api.json_column import loads
 from logs_db.queries import PageQuery
+from logs_db.replication import POSITION, ServerPosition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -33,6 +34,8 @@ CONNECT_SECONDS: Final = 2.0
 """What a request waits for a connection of the pool."""
 POOL_CONNECTIONS: Final = 8
 """Requests that read at the same time; more wait."""
+REPLICA_SECONDS: Final = 1.0
+"""What a replica may take to begin: after so long the primary is asked instead."""
 WAITING_REQUESTS: Final = 64
 """How many may wait; the next one is told to come again."""
 PAGE_MAX_BYTES: Final = 8 * 1024 * 1024
@@ -43,6 +46,8 @@ _BEGIN = (
     f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL TimeZone = 'UTC';"
     " SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; SET LOCAL work_mem = '16MB'"
 )
+# Replay may hold a lock for as long as it is paused, and the primary does not.
+_BEGIN_AT_REPLICA = "; SET LOCAL lock_timeout = 500"
 Result = TypeVar("Result")
 
 
@@ -95,11 +100,24 @@ class LogSession:
         cursor = await self._connection.execute(query.statement, query.parameters)
         return await cursor.fetchall()
 
+    async def position(self) -> ServerPosition:
+        """
+        How far the server is at this moment; all that earlier statements saw lies before.
+
+        Raises:
+            psycopg.Error: The database is away, silent, or refused the query.
+        """
+        if self._connection.info.transaction_status is psycopg.pq.TransactionStatus.INERROR:
+            # A search that ran out of time keeps what it has, and leaves its transaction broken.
+            await self._connection.rollback()
+        return ServerPosition.of((await self.all(POSITION))[0])
+
 
 class LogReader:
-    """Reads of the logs database.  Nothing is connected before the first read."""
+    """Reads of one server of the logs database.  Nothing is connected before the first read."""
 
-    def __init__(self, url: SecretStr) -> None:
+    def __init__(self, url: SecretStr, *, is_replica: bool = False) -> None:
+        self._is_replica = is_replica
         self._pool = AsyncConnectionPool(
             url.get_secret_value(),
             connection_class=BoundedAsyncConnection,
@@ -107,12 +125,14 @@ class LogReader:
             min_size=0,
             max_size=POOL_CONNECTIONS,
             max_idle=60.0,
-            timeout=CONNECT_SECONDS,
+            timeout=REPLICA_SECONDS if is_replica else CONNECT_SECONDS,
+            # The pool's own would wait ever longer before it tries again, though the server is back.
+            reconnect_timeout=0.0,
             max_waiting=WAITING_REQUESTS,
             configure=_configure,
             check=_refuse_stale,
             open=False,
-            name="logs",
+            name="logs-replica" if is_replica else "logs",
         )
 
     async def open(self) -> None:
@@ -131,8 +151,10 @@ class LogReader:
             psycopg.Error: The database is away, silent, or refused a query; too many wait already.
         """
         async with self._pool.connection() as connection:
-            connection.deadline = time.monotonic() + READ_SECONDS
-            await connection.execute(_BEGIN)
+            connection.deadline = time.monotonic() + (REPLICA_SECONDS if self._is_replica else READ_SECONDS)
+            await connection.execute(_BEGIN + _BEGIN_AT_REPLICA if self._is_replica else _BEGIN)
+            if self._is_replica:
+                connection.deadline = time.monotonic() + READ_SECONDS
             return await work(LogSession(connection))
 
 

@@ -62,6 +62,16 @@ class ApiSettings(RetentionSettings):
     logs_database_url: PostgresUrl = Field(
         description="The logs database, as postgresql://user:password@host:5432/headhunter_logs; never the same one."
     )
+    logs_read_database_url: PostgresUrl | None = Field(
+        default=None,
+        description="A streaming replica of the logs database; logs are read from it while it is fresh enough.",
+    )
+    logs_read_max_staleness_seconds: float = Field(
+        default=10.0,
+        ge=1.0,
+        le=3600.0,
+        description="How old an answer read from the replica may be; where it is older the primary is read.",
+    )
     redis_url: RedisUrl = Field(description=f"The Redis that holds the log queue, as {_REDIS_URL_SHAPE}.")
     admin_token: Annotated[SecretStr, AfterValidator(_token)] | None = Field(
         default=None,

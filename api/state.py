@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.fresh_reader import FreshReader
 from api.health.board import HealthBoard
-from api.log_reader import LogReader
 from api.page_cursor import CursorCodec
 from api.settings import ApiSettings
 
@@ -17,7 +17,7 @@ class ApiState:
 
     settings: ApiSettings
     board: HealthBoard
-    reader: LogReader
+    reader: FreshReader
     cursors: CursorCodec
 
 

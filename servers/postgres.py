@@ -113,8 +113,12 @@ class PostgresServer:
 
     def url(self, database: str, *, role: str = APPLICATION_ROLE) -> str:
         """Return the URL, password included, of *database* for *role*."""
-        password = quote(self._passwords[role], safe="")
+        password = quote(self.password(role), safe="")
         return f"postgresql://{role}:{password}@{LOOPBACK}:{self.port}/{quote(database, safe='')}"
+
+    def password(self, role: str) -> str:
+        """Return the password of *role*, the superuser's or the application's."""
+        return self._passwords[role]
 
     def create_role(self) -> None:
         """Make the application's role where it is missing: it may log in, and nothing more."""

@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from api.bounded_connection import LIBPQ_LEAST_CONNECT_SECONDS, BoundedConnection
 from api.health.thresholds import CHECK_SECONDS, REDIS_SECONDS, STATEMENT_MS
+from api.replica_watch import ReplicaWatch
 from api.settings import ApiSettings
 from log_events.event_queue import EventQueue
 
@@ -24,6 +25,7 @@ class Dependencies:
 
     settings: ApiSettings
     queue: EventQueue
+    replica: ReplicaWatch | None = None
 
     @contextmanager
     def logs_database(self) -> Iterator[BoundedConnection]:

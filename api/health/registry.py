@@ -12,18 +12,20 @@ from api.health.ledger import check_ledger
 from api.health.partitions import check_partitions
 from api.health.producers import check_producers
 from api.health.recent_writes import RecentWrites
+from api.health.replica import check_replica
 from api.health.retention import check_retention
 from api.health.schemas import check_logs_schema, check_main_schema
-from api.health.trouble import LOGS_DATABASE, MAIN_DATABASE, REDIS
+from api.health.trouble import LOGS_DATABASE, MAIN_DATABASE, READ_REPLICA, REDIS
 from api.health.workers import check_workers
 
 READINESS: Final = ("logs_schema", "main_schema")
 """The checks that decide whether this process may get requests."""
 
 
-def all_checks() -> tuple[Check, ...]:
+def all_checks(*, has_replica: bool = False) -> tuple[Check, ...]:
     """The checks of one process; each call gives checks that remember nothing yet."""
     return (
+        *([Check("replica", (READ_REPLICA,), check_replica)] if has_replica else []),
         Check("logs_database", (LOGS_DATABASE,), check_logs_database),
         Check("main_database", (MAIN_DATABASE,), check_main_database),
         Check("queue", (REDIS,), check_queue),

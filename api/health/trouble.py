@@ -6,9 +6,15 @@ import redis
 
 LOGS_DATABASE = "the logs database"
 MAIN_DATABASE = "the main database"
+READ_REPLICA = "the read replica"
 REDIS = "Redis"
 
-_VARIABLES = {LOGS_DATABASE: "LOGS_DATABASE_URL", MAIN_DATABASE: "DATABASE_URL", REDIS: "REDIS_URL"}
+_VARIABLES = {
+    LOGS_DATABASE: "LOGS_DATABASE_URL",
+    MAIN_DATABASE: "DATABASE_URL",
+    READ_REPLICA: "LOGS_READ_DATABASE_URL",
+    REDIS: "REDIS_URL",
+}
 
 # A failed connect carries no SQLSTATE.  Where the server speaks another language the general sentence is used.
 _CONNECT_SENTENCES = (

@@ -13,7 +13,7 @@ from api.log_parameters import Text
 from api.log_router import logs_router
 from api.log_rows import LlmLogResponse, SystemLogResponse
 from api.log_story import DEFAULT_SPAN, LONGEST_SPAN, TRACE_SPAN, LogEvent, find_event, read_story
-from api.state import State
+from api.request_reader import Reader
 from api.time_window import time_window
 
 router = logs_router()
@@ -68,11 +68,11 @@ class Story(BaseModel):
 
 
 @router.get("/story")
-async def request_story(state: State, parameters: Annotated[StoryParameters, Query()]) -> Story:
+async def request_story(reader: Reader, parameters: Annotated[StoryParameters, Query()]) -> Story:
     """Tell all events of one request or trace, of both tables, in the order of time."""
     span = DEFAULT_SPAN if parameters.trace_id is None else TRACE_SPAN
     window = time_window(parameters.since, parameters.until, datetime.now(UTC), default=span, longest=LONGEST_SPAN)
-    told = await state.reader.run(
+    told = await reader.run(
         partial(
             read_story,
             window=window,
@@ -86,14 +86,14 @@ async def request_story(state: State, parameters: Annotated[StoryParameters, Que
 
 
 @router.get("/events/{event_id}", responses={404: {"model": ErrorResponse}})
-async def one_event(state: State, event_id: UUID, parameters: Annotated[EventParameters, Query()]) -> StoryEvent:
+async def one_event(reader: Reader, event_id: UUID, parameters: Annotated[EventParameters, Query()]) -> StoryEvent:
     """
     Tell one event by its id alone, with prompt and response.
 
     It is looked for around the time inside the id, a UUIDv7, ever wider up to a day: producers take both at once.
     """
     find = partial(find_event, event_id=event_id, created_at=parameters.created_at)
-    return _shown(await state.reader.run(find))
+    return _shown(await reader.run(find))
 
 
 def _shown(event: LogEvent) -> StoryEvent:

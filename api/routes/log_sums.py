@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.log_reader import LogSession
 from api.log_router import logs_router
-from api.state import State
+from api.request_reader import Reader
 from api.time_window import TimeWindowError, time_window
 from logs_db.queries import PageQuery, Window
 from logs_db.queries.sums import Key, Step, histogram, provisional_days, spend, whole_steps
@@ -94,13 +94,13 @@ class SpendResponse(SumResponse):
 
 
 @router.get("/system/histogram")
-async def system_histogram(state: State, parameters: Annotated[HistogramParameters, Query()]) -> HistogramResponse:
+async def system_histogram(reader: Reader, parameters: Annotated[HistogramParameters, Query()]) -> HistogramResponse:
     """Count system logs over time by level, component or error type, from the rollups."""
     window = _window(parameters, LENGTHS[parameters.step], LONGEST[parameters.step])
     if parameters.step is Step.MINUTE and window.since < datetime.now(UTC) - timedelta(days=ROLLUP_MINUTE_DAYS):
         raise TimeWindowError(f"Sums by minute are kept for {ROLLUP_MINUTE_DAYS} days: ask for hours.")
     query = histogram(window, step=parameters.step, key=parameters.by)
-    rows, provisional = await _summed(state, query, "system_logs", window)
+    rows, provisional = await _summed(reader, query, "system_logs", window)
     return HistogramResponse(
         bars=[Bar.model_validate(bar) for bar in most_frequent(rows)],
         provisional_days=provisional,
@@ -110,10 +110,10 @@ async def system_histogram(state: State, parameters: Annotated[HistogramParamete
 
 
 @router.get("/llm/spend")
-async def llm_spend(state: State, parameters: Annotated[SumParameters, Query()]) -> SpendResponse:
+async def llm_spend(reader: Reader, parameters: Annotated[SumParameters, Query()]) -> SpendResponse:
     """Sum cost, tokens and calls of language models by UTC day, provider and model, from the rollups."""
     window = _window(parameters, LENGTHS[Step.DAY], LONGEST[Step.DAY])
-    rows, provisional = await _summed(state, spend(window), "llm_logs", window)
+    rows, provisional = await _summed(reader, spend(window), "llm_logs", window)
     return SpendResponse(
         lines=[SpendLine.model_validate(row) for row in rows],
         provisional_days=provisional,
@@ -145,10 +145,10 @@ def _window(parameters: SumParameters, step: timedelta, longest: timedelta) -> W
 
 
 async def _summed(
-    state: State, query: PageQuery, table: str, window: Window
+    reader: Reader, query: PageQuery, table: str, window: Window
 ) -> tuple[list[dict[str, Any]], list[datetime]]:
     async def read(session: LogSession) -> tuple[list[dict[str, Any]], list[datetime]]:
         days = await session.all(provisional_days(table, window))
         return await session.all(query), [row["day"] for row in days]
 
-    return await state.reader.run(read)
+    return await reader.run(read)

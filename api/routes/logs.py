@@ -13,6 +13,7 @@ from api.log_router import logs_router
 from api.log_rows import LlmLogResponse, SystemLogResponse
 from api.log_search import Found, Search
 from api.page_cursor import PageCursor
+from api.request_reader import Reader, RequestReader
 from api.state import ApiState, State
 from api.time_window import time_window
 from logs_db.queries import LogFilter, Position, Window
@@ -50,27 +51,36 @@ class LlmLogPage(LogPage):
 
 
 @router.get("/system")
-async def system_logs(state: State, parameters: Annotated[SystemLogParameters, Query()]) -> SystemLogPage:
+async def system_logs(
+    state: State, reader: Reader, parameters: Annotated[SystemLogParameters, Query()]
+) -> SystemLogPage:
     """
     One page of system logs, newest first, within a window of at most 366 days.
 
     All filters given must hold. The newest days are read first, and the page ends as soon as it is full.
     """
-    return SystemLogPage.model_validate(await _page(state, parameters, parameters.filters()))
+    return SystemLogPage.model_validate(await _page(state, reader, parameters, parameters.filters()))
 
 
 @router.get("/llm")
-async def llm_logs(state: State, parameters: Annotated[LlmLogParameters, Query()]) -> LlmLogPage:
+async def llm_logs(state: State, reader: Reader, parameters: Annotated[LlmLogParameters, Query()]) -> LlmLogPage:
     """
     One page of calls of language models, newest first, within a window of at most 366 days.
 
     Prompts and responses are read only where they are asked for.
     """
-    return LlmLogPage.model_validate(await _page(state, parameters, parameters.filters(), payloads=parameters.payloads))
+    return LlmLogPage.model_validate(
+        await _page(state, reader, parameters, parameters.filters(), payloads=parameters.payloads)
+    )
 
 
 async def _page(
-    state: ApiState, parameters: PageParameters, filters: LogFilter, *, payloads: bool = False
+    state: ApiState,
+    reader: RequestReader,
+    parameters: PageParameters,
+    filters: LogFilter,
+    *,
+    payloads: bool = False,
 ) -> dict[str, Any]:
     """The fields of a page, as far as they are the same for all tables."""
     identity = parameters.identity(filters.rows.__tablename__)
@@ -79,7 +89,7 @@ async def _page(
     async def search(session: LogSession) -> Found:
         return await Search(session, filters, window, after, parameters.limit, payloads).run()
 
-    found = await state.reader.run(search)
+    found = await reader.run(search)
     encode = partial(_next_cursor, state, window, identity)
     return {
         "items": found.rows,
