@@ -56,13 +56,14 @@ _SUMS: Final = (
     "unpriced_calls",
     "latency_ms",
 )
+# In bins, not by date_trunc, which looks the zone up for every row.
 _SPEND: LiteralString = """
-SELECT date_trunc('day', start, 'UTC') AS day, provider, model, sum(cost_usd) AS cost_usd, {totals} FROM (
-    SELECT hour AS start, provider, model, sum(cost_usd) AS cost_usd, {sums} FROM public.llm_log_hours
-    WHERE hour >= %(since)s AND hour < %(until)s GROUP BY 1, 2, 3
+SELECT day, provider, model, sum(cost_usd) AS cost_usd, {totals} FROM (
+    SELECT date_bin('1 day', hour, 'epoch') AS day, provider, model, sum(cost_usd) AS cost_usd, {sums}
+    FROM public.llm_log_hours WHERE hour >= %(since)s AND hour < %(until)s GROUP BY 1, 2, 3
     UNION ALL
-    SELECT date_trunc('hour', minute, 'UTC'), provider, model, sum(cost_usd), {sums} FROM public.llm_log_deltas
-    WHERE minute >= %(since)s AND minute < %(until)s GROUP BY 1, 2, 3) AS parts
+    SELECT date_bin('1 day', minute, 'epoch'), provider, model, sum(cost_usd), {sums}
+    FROM public.llm_log_deltas WHERE minute >= %(since)s AND minute < %(until)s GROUP BY 1, 2, 3) AS parts
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 _PROVISIONAL: LiteralString = """
