@@ -1,5 +1,6 @@
 """Prompts and responses have a table of their own, and a call is judged by both tables together."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,8 +8,8 @@ from msgspec.structs import replace
 
 from log_events.llm_log import LlmLogEvent
 from log_events.uuid7 import uuid7
-from logs_db.partitions import maintain
 from logs_db.payloads import Payload, read_payload
+from tests.fixtures.api import copy_of
 from tests.fixtures.logs import llm_event, system_event
 from tests.fixtures.written import again, entry, letters, rows
 
@@ -19,8 +20,14 @@ VALUES (%s, %s, 'p', 'm', 'success', %s, %s)
 
 
 @pytest.fixture
+def logs_database_url(schema_templates, postgres) -> Iterator[str]:
+    """The URL of a logs database for one test alone, its partitions made."""
+    for name in copy_of(schema_templates[0], postgres):
+        yield postgres.url(name)
+
+
+@pytest.fixture
 def connection(logs_connection):
-    maintain(logs_connection)
     return logs_connection
 
 

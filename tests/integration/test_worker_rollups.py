@@ -11,10 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from logs_db import rollups
-from logs_db.partitions import ensure_days, maintain
+from logs_db.partitions import PARTITIONED_TABLES, ensure_days
 from logs_db.rollup_check import differences
 from logs_db.rollup_recount import next_day, recount, recount_next_day
 from logs_db.rollups import ROLLUPS
+from tests.fixtures.api import copy_of
 from tests.fixtures.logs import llm_event, system_event, wait_until
 from tests.fixtures.written import again, entry, letters, rows, writer_on
 from worker.pulse import Pulse
@@ -34,11 +35,25 @@ FROM generate_series(0, 99) AS n
 """
 
 
+@pytest.fixture(scope="module")
+def template(schema_templates, postgres) -> Iterator[str]:
+    """The name of a database with partitions for all days of these tests, to be copied."""
+    for name in copy_of(schema_templates[0], postgres):
+        with psycopg.connect(postgres.url(name), autocommit=True) as connection:
+            for table in PARTITIONED_TABLES:
+                ensure_days(connection, table, [(NOW - days * DAY).date() for days in (1, 2, 3, 12)])
+        yield name
+
+
+@pytest.fixture
+def logs_database_url(template, postgres) -> Iterator[str]:
+    """The URL of a logs database for one test alone."""
+    for name in copy_of(template, postgres):
+        yield postgres.url(name)
+
+
 @pytest.fixture
 def connection(logs_connection):
-    maintain(logs_connection)
-    for table in ("system_logs", "llm_logs", "llm_payloads"):
-        ensure_days(logs_connection, table, [(NOW - days * DAY).date() for days in (1, 2, 3, 12)])
     return logs_connection
 
 
