@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.fixtures.log_events",
     "tests.fixtures.api",
     "tests.fixtures.api_queue",
+    "tests.fixtures.object_store",
     "tests.fixtures.replica",
     "tests.fixtures.retention",
     "tests.fixtures.stacks",

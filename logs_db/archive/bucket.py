@@ -62,6 +62,8 @@ class Bucket:
             try:
                 found = self._files.ls(folder, detail=False)
             except FileNotFoundError:
+                # Either nothing is there yet, or the bucket itself is missing, which this tells.
+                self._files.call_s3("head_bucket", Bucket=self._bucket)
                 found = []
         names = [path.removeprefix(f"{self._root}/") for path in found]
         return sorted(name for name in names if name.startswith(prefix))
@@ -97,6 +99,8 @@ class Bucket:
             yield
         except errors.NoCredentialsError as exc:
             raise self._unusable(what, name, "there are no credentials: set AWS_ACCESS_KEY_ID and its kin") from exc
+        except FileNotFoundError as exc:
+            raise self._unusable(what, name, "there is no such file, or no such bucket") from exc
         except (OSError, errors.BotoCoreError, errors.ClientError) as exc:
             raise self._unusable(what, name, str(exc)) from exc
 

@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 from headhunter.commands.logs import app
 from headhunter.faults import explained
 from tests.fixtures.archive import fill_calls, fill_lines, rows_as_text
+from tests.fixtures.extra import need
 from tests.fixtures.retention import ago, exists, fill_day, names
 
-pytest.importorskip("pyarrow", reason="needs headhunter[archive]")
-pytest.importorskip("duckdb", reason="needs headhunter[archive]")
+need("pyarrow")
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from logs_db.detachment import Detached
 from logs_db.retention_plan import Retention
 from migrator.partitioning import DAY, midnight
 from tests.fixtures.archive import fill_calls, fill_lines
+from tests.fixtures.extra import need
 from tests.fixtures.retention import ago, exists, fill_day, names
 
-pytest.importorskip("pyarrow", reason="needs headhunter[archive]")
+need("pyarrow")
 
 THIRTY = Retention(system_logs=30)
 RECORDED = "SELECT partition_name, rows, size_bytes, encode(sha256, 'hex'), location FROM archived_partitions"

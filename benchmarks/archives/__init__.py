@@ -1,0 +1,1 @@
+"""Passes of retention that archive, and are killed."""
