@@ -3,8 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -12,27 +11,13 @@ from msgspec.structs import replace
 
 from logs_db import rollups
 from logs_db.partitions import PARTITIONED_TABLES, ensure_days
-from logs_db.rollup_check import differences
 from logs_db.rollup_recount import next_day, recount, recount_next_day
-from logs_db.rollups import ROLLUPS
 from tests.fixtures.api import copy_of
 from tests.fixtures.logs import llm_event, system_event, wait_until
+from tests.fixtures.rollups import DAY, LEGACY_CALLS, LEGACY_ROWS, MIDNIGHT, NOW, counted, left, many_events, wrong
 from tests.fixtures.written import again, entry, letters, rows, writer_on
 from worker.pulse import Pulse
 from worker.rollup_keeper import RollupKeeper
-
-DAY = timedelta(days=1)
-NOW = datetime.now(UTC)
-MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
-LEGACY_ROWS = """
-INSERT INTO system_logs (created_at, level, component, message)
-SELECT %s + n * interval '1 minute', 'INFO', 'legacy', 'm' FROM generate_series(0, 99) AS n
-"""
-LEGACY_CALLS = """
-INSERT INTO llm_logs (created_at, provider, model, status, cost_usd, latency_ms, error_type)
-SELECT %s + n * interval '1 minute', 'p', 'legacy', 'error', CASE WHEN n > 9 THEN 'NaN' ELSE 0.1 END, n * n, 'E'
-FROM generate_series(0, 99) AS n
-"""
 
 
 @pytest.fixture(scope="module")
@@ -55,46 +40,6 @@ def logs_database_url(template, postgres) -> Iterator[str]:
 @pytest.fixture
 def connection(logs_connection):
     return logs_connection
-
-
-def wrong(connection) -> list:
-    """Where sums and rows part, of all days of these tests."""
-    return differences(connection, MIDNIGHT - 14 * DAY, MIDNIGHT + 2 * DAY)
-
-
-def many_events() -> list:
-    """Events of both kinds of two minutes, in levels, errors and models."""
-    times = [NOW - timedelta(minutes=minutes) for minutes in (0, 1)]
-    lines = [
-        system_event(
-            created_at=times[n % 2], level=("INFO", "ERROR")[n % 3 == 0], component=f"c{n % 5}", error_type=error
-        )
-        for n, error in enumerate([None, "", "E"] * 10)
-    ]
-    calls = [
-        llm_event(
-            created_at=times[n % 2], model=f"m{n % 3}", operation=("chat", None)[n % 2], latency_ms=latency,
-            cost_usd=cost, prompt_tokens=n, completion_tokens=None, total_tokens=2 * n, error_type=("E", None)[n % 2],
-        )
-        for n, (latency, cost) in enumerate(
-            [(None, None), (0, Decimal("1E-30")), (-5, Decimal("1E+20")), (2**31 - 1, Decimal("0.1"))] * 4
-        )
-    ]  # fmt: skip
-    return [*lines, *calls]
-
-
-def counted(connection, rollup=rollups.SYSTEM_LOGS) -> int:
-    """Rows by the sums."""
-    first = next(iter(rollup.sums))
-    tables = (rollup.hours, rollup.deltas)
-    return sum(
-        connection.execute(f"SELECT coalesce(sum({first}), 0)::int FROM {table}").fetchone()[0] for table in tables
-    )
-
-
-def left(connection) -> int:
-    """Deltas that are not folded."""
-    return sum(rows(connection, rollup.deltas) for rollup in ROLLUPS)
 
 
 @pytest.mark.parametrize("is_redelivered", [False, True], ids=["new", "doubtful"])
