@@ -10,7 +10,7 @@ from redis.connection import parse_url
 
 from log_events.event_queue import DEFAULT_MAX_BYTES
 from logs_db.dead_letter_purge import DEFAULT_MAX_BYTES as DEFAULT_MAX_LETTER_BYTES
-from logs_db.retention_settings import RetentionSettings
+from logs_db.size_settings import SizeSettings
 from migrator.urls import checked_postgres_url
 
 _REDIS_URL_SHAPE = "redis://:password@host:6379/0 (or rediss://, unix://)"
@@ -44,7 +44,7 @@ PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
-class ApiSettings(RetentionSettings):
+class ApiSettings(SizeSettings):
     """
     Settings of the API process.
 

@@ -15,6 +15,7 @@ from api.health.recent_writes import RecentWrites
 from api.health.replica import check_replica
 from api.health.retention import check_retention
 from api.health.schemas import check_logs_schema, check_main_schema
+from api.health.size import check_size
 from api.health.trouble import LOGS_DATABASE, MAIN_DATABASE, READ_REPLICA, REDIS
 from api.health.workers import check_workers
 
@@ -38,6 +39,7 @@ def all_checks(*, has_replica: bool = False) -> tuple[Check, ...]:
         Check("indexes", (LOGS_DATABASE, MAIN_DATABASE), check_indexes),
         Check("partitions", (LOGS_DATABASE,), check_partitions),
         Check("retention", (LOGS_DATABASE,), check_retention),
+        Check("size", (LOGS_DATABASE,), check_size),
         Check("durability", (REDIS, LOGS_DATABASE, MAIN_DATABASE), check_durability),
         Check("producers", (REDIS,), check_producers),
     )

@@ -49,6 +49,9 @@ PARTITIONS_FAIL_DAYS = 1.0
 RETENTION_LATE_SECONDS = 3600.0
 """Time since a partition was past its retention: longer is a warning; workers drop it within minutes."""
 
+SIZE_WARN_DAYS = 14
+"""Days until LOGS_DATABASE_MAX_BYTES is reached: as many or fewer are a warning, none is a failure."""
+
 PRODUCER_GONE_SECONDS = 60.0
 """A producer that has not reported for longer has ended: what it held no longer counts, what it dropped still does."""
 BUFFERED_WARN_EVENTS = 10_000

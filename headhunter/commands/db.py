@@ -52,11 +52,16 @@ def status(
 ) -> None:
     """Show the state of a database, or of both: what to do, what is pending, who is migrating, what is broken."""
     from headhunter.commands.db_status import show_states  # noqa: PLC0415 - Alembic is slow to import
-    from migrator.state import read_state  # noqa: PLC0415 - as above
+    from migrator.state import State, read_state  # noqa: PLC0415 - as above
 
     targets = {name: _target(name) for name in ([database] if database else Database)}
     states = {str(name): read_state(target.environment, target.url) for name, target in targets.items()}
-    show_states(states, single=database is not None, as_json=as_json)
+    size = None
+    if database is Database.LOGS and states[str(database)].state is not State.UNREACHABLE:
+        from headhunter.commands.db_size import ask_size  # noqa: PLC0415 - as above
+
+        size = targets[database].ask(lambda connection, _: ask_size(connection))
+    show_states(states, single=database is not None, as_json=as_json, size=size)
 
 
 @app.command()

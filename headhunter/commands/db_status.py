@@ -7,26 +7,33 @@ from datetime import datetime
 import typer
 
 from headhunter.commands.databases import print_json
+from headhunter.commands.db_size import show_size, size_rows, told_size
 from headhunter.output import print_table
+from logs_db.size import DatabaseSize
 from migrator.state import DatabaseState, State
 from migrator.status import Applied, Move
 
 EXIT_TEMPORARY = 75
 
 
-def show_states(states: Mapping[str, DatabaseState], *, single: bool, as_json: bool) -> None:
+def show_states(
+    states: Mapping[str, DatabaseState], *, single: bool, as_json: bool, size: DatabaseSize | None = None
+) -> None:
     """
-    Show the states, by database; *single*: the one that was asked for by its name.
+    Show the states, by database; *single*: the one that was asked for by its name, with its *size* where it is known.
 
     Raises:
         typer.Exit: One of them could not be asked; with 75.
     """
     if as_json:
-        told = {name: asdict(state) for name, state in states.items()}
+        sized = {"size": told_size(size)} if size else {}
+        told = {name: asdict(state) | sized for name, state in states.items()}
         print_json(next(iter(told.values())) if single else told)
     elif single:
         [(name, state)] = states.items()
-        print_table(("database", name), _details(state).items())
+        print_table(("database", name), (_details(state) | (size_rows(size) if size else {})).items())
+        if size:
+            show_size(size)
     else:
         print_table(
             ("database", "state", "revision", "head of this code", "why"),
