@@ -90,7 +90,7 @@ def read_manifest(store: Store, table: str, partition: str) -> Manifest:
         raise _changed(store, name, str(exc)) from exc
     if manifest.format != FORMAT or (manifest.table, manifest.partition) != (table, partition):
         raise _changed(store, name, "it belongs to another partition or to another version")
-    if manifest != manifest.sealed():
+    if manifest != manifest.sealed() or not manifest.file.startswith(f"{partition}.") or "/" in manifest.file:
         raise _changed(store, name, "its seal is not right")
     return manifest
 

@@ -10,7 +10,7 @@ from psycopg import sql
 from logs_db.archive.columns import Column
 from logs_db.archive.errors import ArchiveError
 from logs_db.archive.parquet import read_tables, texts
-from logs_db.archive.table_rows import digest_of, read_pieces
+from logs_db.archive.table_rows import digest_of, read_pieces, unhurried
 from logs_db.archive.verification import verify
 from migrator.partitioning import Relation
 
@@ -42,7 +42,7 @@ def restore(connection: psycopg.Connection[Any], store: Store, manifest: Manifes
     """
     verify(store, manifest)
     relation = Relation("public", into or f"{PREFIX}{manifest.partition}")
-    with connection.transaction():
+    with unhurried(connection):
         _create(connection, relation, manifest)
         statement = sql.SQL("COPY {} FROM STDIN (FORMAT csv)").format(relation.identifier)
         with connection.cursor() as cursor, cursor.copy(statement) as copy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from psycopg import sql
@@ -44,7 +45,7 @@ def read_pieces(
     statement = sql.SQL(_COPY).format(columns=selected, table=relation.identifier)
     # Source: PostgreSQL, message formats, CopyData: each message from the server is one row.
     piece, size = [], 0
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    with unhurried(connection), connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in copy:
             piece.append(row)
             size += len(row)
@@ -55,6 +56,14 @@ def read_pieces(
                     raise ArchiveError(f"The archiving of {relation.name} was told to stop. The partition is kept.")
     if piece:
         yield b"".join(piece)
+
+
+@contextmanager
+def unhurried(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """A transaction without the time-out that its role may have for statements: a large day takes its time."""
+    with connection.transaction():
+        connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
+        yield
 
 
 def digest_of(pieces: Iterable[bytes]) -> str:
