@@ -6,6 +6,7 @@ import threading
 import psycopg
 
 from logs_db import retention
+from logs_db.archive.archiving import hook
 from logs_db.retention import RetentionReport
 from logs_db.retention_plan import Retention
 from worker.complaint import Complaint, reason_of
@@ -27,11 +28,15 @@ class Keeper:
         url: Of a role that owns the tables, past any pooler.
         kept: For how long each table keeps its rows.
         stop: Ends it at the next step.
+        archive_url: Where days are archived before they are dropped; None: nowhere.
     """
 
-    def __init__(self, url: str, kept: Retention, pulse: Pulse, stop: threading.Event) -> None:
+    def __init__(
+        self, url: str, kept: Retention, pulse: Pulse, stop: threading.Event, archive_url: str | None = None
+    ) -> None:
         self._url = url
         self._kept = kept
+        self._archive_url = archive_url
         self._stop = stop
         self._complaint = Complaint("drop what is past its retention", pulse)
 
@@ -53,7 +58,8 @@ class Keeper:
             pause_seconds = EVERY_SECONDS
             try:
                 with maintenance_connection(self._url) as connection:
-                    report = retention.run(connection, self._kept, stop=self._stop)
+                    before_drop = hook(connection, self._archive_url, self._stop)
+                    report = retention.run(connection, self._kept, before_drop=before_drop, stop=self._stop)
             except psycopg.Error as exc:
                 self._complaint.begins(reason_of(exc))
                 continue
