@@ -43,8 +43,9 @@ class RetentionSettings(BaseSettings):
 
     log_archive_url: Annotated[str | None, BeforeValidator(empty_is_unset), AfterValidator(_without_secrets)] = Field(
         default=None,
-        description="Where days are archived as Parquet before they are dropped: a folder, or `s3://bucket/prefix` "
-        "with credentials from the usual AWS variables; needs `headhunter[archive]`. Not set: no archive.",
+        description="Where days are archived as Parquet before they are dropped: a folder's path, or "
+        "`s3://bucket/prefix` with credentials from the usual AWS variables; needs `headhunter[archive]`. "
+        "Not set: no archive.",
     )
 
     @property

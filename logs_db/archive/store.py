@@ -43,14 +43,15 @@ class Store(Protocol):
 
 def open_store(url: str) -> Store:
     """
-    The store at *url*: a folder's path, or ``s3://bucket/prefix`` with credentials from the usual AWS variables.
+    The store at *url*: a folder's whole path, or ``s3://bucket/prefix`` with credentials from the usual AWS variables.
 
     Raises:
-        ArchiveError: There is no such kind of store, or the packages that it needs are not installed.
+        ArchiveError: There is no such kind of store, the path is relative, or the packages that the store needs are
+            not installed.
     """
     parts = urlsplit(url)
     if parts.scheme in {"", "file"}:
-        return Folder(Path(unquote(parts.path) if parts.scheme else url).expanduser().absolute())
+        return Folder(_absolute(Path(unquote(parts.path) if parts.scheme else url).expanduser()))
     if parts.scheme == "s3" and parts.netloc:
         from logs_db.archive.bucket import Bucket  # noqa: PLC0415 - only who uses it needs its packages
 
@@ -59,6 +60,15 @@ def open_store(url: str) -> Store:
         f"LOG_ARCHIVE_URL names a store of the kind {parts.scheme}://, which is not known. Nothing was archived and "
         "nothing is dropped. Write a folder's path, or s3://bucket/prefix."
     )
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ArchiveError(
+            f"LOG_ARCHIVE_URL is the relative path {path}, which another process would look for elsewhere. Nothing was "
+            "archived and nothing is dropped. Write the whole path."
+        )
+    return path
 
 
 class Folder:
