@@ -5,12 +5,13 @@ How old an answer is counts from the moment of which the replica certainly had e
 is complete, so that it is never more than the bound, however long the read took.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 import psycopg
 from psycopg_pool import TooManyRequests
@@ -65,6 +66,7 @@ class FreshReader:
 
     def __init__(self, primary_url: SecretStr, replica_url: SecretStr | None, max_staleness_seconds: float) -> None:
         self._primary = LogReader(primary_url)
+        self._left: set[asyncio.Task[Any]] = set()
         self._replica = None if replica_url is None else LogReader(replica_url, is_replica=True)
         self.watch = None if replica_url is None else ReplicaWatch(primary_url, replica_url, max_staleness_seconds)
 
@@ -95,11 +97,14 @@ class FreshReader:
     async def answer(self, work: Work[Result], min_position: int | None = None) -> Answer[Result]:
         """The same and how fresh it is: no older than the bound, nor than *min_position* in the primary's log."""
         if self._replica is None or self.watch is None:
-            return Answer(await self._primary.run(work), Source.PRIMARY, 0.0, None)
+            began = time.monotonic()
+            result = await self._primary.run(work)
+            return Answer(result, Source.PRIMARY, time.monotonic() - began, None)
         watch = self.watch
         if await watch.is_promising():
             try:
-                return await self._replica.run(lambda session: _from_replica(session, watch, work, min_position))
+                reading = self._replica.run(lambda session: _from_replica(session, watch, work, min_position))
+                return await self._unless_silent(reading, watch)
             except (*_NOT_THE_REPLICAS,):
                 raise
             except StaleReplicaError as error:
@@ -113,6 +118,28 @@ class FreshReader:
                     watch.note_failure(reason)
             logger.info("a read goes to the primary", extra={"event": "replica_passed_over", "reason": reason})
         return await self._primary.run(lambda session: _from_primary(session, work))
+
+    async def _unless_silent(
+        self, reading: Coroutine[None, None, Answer[Result]], watch: ReplicaWatch
+    ) -> Answer[Result]:
+        """What *reading* gives, unless the replica falls silent before: then that is left to its own deadline."""
+        read, silence = asyncio.create_task(reading), asyncio.create_task(watch.wait_silent())
+        # Cancelled, it would ask the silent server to cancel its statement, and wait for that.
+        self._left.add(read)
+        read.add_done_callback(self._forget)
+        try:
+            await asyncio.wait((read, silence), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            silence.cancel()
+        if not read.done():
+            raise StaleReplicaError("it fell silent amid the read")
+        return read.result()
+
+    def _forget(self, read: asyncio.Task[Any]) -> None:
+        self._left.discard(read)
+        if not read.cancelled():
+            # Whoever waited was told; nobody needs to hear of it again.
+            read.exception()
 
 
 async def _from_replica(
@@ -128,6 +155,7 @@ async def _from_replica(
 
 
 async def _from_primary(session: LogSession, work: Work[Result]) -> Answer[Result]:
+    began = time.monotonic()
     result = await work(session)
     try:
         # Afterwards: the last statement of the work may have seen more than the first.
@@ -135,4 +163,4 @@ async def _from_primary(session: LogSession, work: Work[Result]) -> Answer[Resul
     except psycopg.Error:
         # An answer without its position is worth more than none.
         lsn = None
-    return Answer(result, Source.PRIMARY, 0.0, lsn)
+    return Answer(result, Source.PRIMARY, time.monotonic() - began, lsn)

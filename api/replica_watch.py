@@ -63,6 +63,7 @@ class ReplicaWatch:
         self._replica = _Probe(replica_url)
         self._history = PrimaryHistory(max_staleness_seconds + POLL_SECONDS)
         self._looking = asyncio.Lock()
+        self._silent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -91,6 +92,10 @@ class ReplicaWatch:
         """Ask both servers now."""
         async with self._looking:
             await self._look()
+
+    async def wait_silent(self) -> None:
+        """Return once a look finds no answer from the replica: who still waits for one need not."""
+        await self._silent.wait()
 
     def note_failure(self, sentence: str) -> None:
         """A read from the replica met its end: until the next look there is no other."""
@@ -131,7 +136,9 @@ class ReplicaWatch:
     def _reported(self, replica: ServerPosition | None) -> ReplicaReport:
         now = time.monotonic()
         if replica is None:
+            self._silent.set()
             return ReplicaReport(now, StaleReplicaError("it does not answer"))
+        self._silent.clear()
         primary = self._history.latest
         lag = None if primary is None else max(0, primary.position - replica.position)
         try:

@@ -1,5 +1,7 @@
 """Logs are read from the replica while it is fresh enough, else from the primary, and callers never notice."""
 
+import time
+
 import psycopg
 import pytest
 from psycopg import sql
@@ -113,6 +115,25 @@ def test_a_replica_that_dies_amid_a_read_costs_nobody_an_answer(replicated, read
         answer = await reader.answer(work)
         assert (answer.read_from, answer.result) == (Source.PRIMARY, [{"one": 1}])
         await becomes(reader, Source.REPLICA)
+
+    read_fresh(scenario)
+
+
+def test_a_replica_that_falls_silent_amid_a_read_is_not_waited_for(replicated, read_fresh):
+    async def scenario(reader):
+        await becomes(reader, Source.REPLICA)
+        tries = []
+
+        async def work(session):
+            tries.append(time.monotonic())
+            if len(tries) == 1:
+                reader.watch._silent.set()
+                await session.all(_query("SELECT pg_sleep(4)"))
+            return await session.all(_query("SELECT 1 AS one"))
+
+        answer = await reader.answer(work)
+        assert (answer.read_from, answer.result) == (Source.PRIMARY, [{"one": 1}])
+        assert tries[1] - tries[0] < 3
 
     read_fresh(scenario)
 
