@@ -15,6 +15,7 @@ from migrator.configuration import alembic_config
 from migrator.lock import lock_key
 from migrator.upgrade import upgrade_to_head
 from tests.fixtures.api import HEALTH, check
+from tests.fixtures.logs import wait_until
 
 STATEMENT = re.compile(r"(?:CREATE|REINDEX|ALTER|DROP) [^;]*;")
 
@@ -280,7 +281,8 @@ def test_an_invalid_index_of_one_partition_and_the_one_above_it_are_repaired(
         f"REINDEX INDEX CONCURRENTLY public.{child};",
         f"ALTER INDEX public.idx_system_logs_errors ATTACH PARTITION public.{child};",
     ]
-    assert check(own_client, "indexes")["status"] == "pass"
+    # An answer that a busy machine did not give within health's second says so, and is asked for again.
+    wait_until(lambda: check(own_client, "indexes")["status"] == "pass")
 
 
 def test_indexes_of_one_database_are_checked_though_the_other_is_away(stores, start_api):
