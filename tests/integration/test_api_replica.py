@@ -204,7 +204,13 @@ def replica_client(replicated, start_api):
     replicated.catch_up()
     primary, replica = replicated.urls
     client = start_api(NOWHERE.settings(logs_database_url=primary, logs_read_database_url=replica))
-    wait_until(lambda: client.get(SYSTEM).headers["X-Logs-Read-From"] == "replica")
+
+    def is_replica_read() -> bool:
+        # What an idle primary has not flushed yet it does not send either; a commit makes it do both.
+        replicated.on_primary.execute("SELECT pg_logical_emit_message(true, 'tests', '')")
+        return client.get(SYSTEM).headers["X-Logs-Read-From"] == "replica"
+
+    wait_until(is_replica_read)
     return client
 
 
