@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.fixtures.servers",
+    "tests.fixtures.templates",
     "tests.fixtures.logs",
     "tests.fixtures.written",
     "tests.fixtures.log_events",

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from alembic import command
 from alembic.config import Config
 from psycopg import sql
 from sqlalchemy import Engine, NullPool, create_engine
@@ -15,6 +14,7 @@ from sqlalchemy import Engine, NullPool, create_engine
 from main_db.environment import ENVIRONMENT
 from migrator import configuration
 from migrator.urls import engine_url
+from tests.fixtures.templates import copy_of
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
 
@@ -97,13 +97,10 @@ def alembic_engine(any_database_url) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def main_database_url(any_postgres) -> Iterator[str]:
+def main_database_url(head_template, any_postgres) -> Iterator[str]:
     """The URL of a database at head that all tests share: write to it in transactions that are rolled back."""
-    name = f"test_main_{secrets.token_hex(6)}"
-    url = any_postgres.create_database(name)
-    command.upgrade(configuration.alembic_config(ENVIRONMENT, url=url), "head")
-    yield url
-    any_postgres.drop_database(name)
+    for name in copy_of(head_template(any_postgres, ENVIRONMENT), any_postgres):
+        yield any_postgres.url(name)
 
 
 @pytest.fixture
