@@ -120,7 +120,7 @@ class Bookkeeper:
 
     def record(self, ctx: MigrationContext, step: MigrationInfo, heads: set[str]) -> None:
         """Record the step that *ctx* has just applied; *heads* is what the version table now holds."""
-        self._ensure_tables(ctx)
+        self._ensure_tables(ctx, is_first=not step.source_revision_ids)
         floor = None
         for head in sorted(heads):
             floor = floor_of(step.revision_map, head)
@@ -135,15 +135,18 @@ class Bookkeeper:
             facts |= dict.fromkeys(("duration_ms", "lock_wait_ms", "attempts", "host"))
         ctx.execute(_ADD_HISTORY.bindparams(**facts))
 
-    def _ensure_tables(self, ctx: MigrationContext) -> None:
+    def _ensure_tables(self, ctx: MigrationContext, *, is_first: bool) -> None:
         if ctx.as_sql:
             exists, self._created_offline = self._created_offline, True
         else:
             exists = ctx.connection is not None and bool(ctx.connection.scalar(text(_IS_CURRENT)))
         if not exists:
-            table = ctx.dialect.identifier_preparer.quote(self._environment.version_table)
-            for statement in (*_CREATE, f"GRANT SELECT ON {table} TO PUBLIC"):
+            for statement in _CREATE:
                 ctx.execute(statement)
+        # The version table is new then; ours are not, where a failure was recorded before.
+        if is_first or not exists:
+            table = ctx.dialect.identifier_preparer.quote(self._environment.version_table)
+            ctx.execute(f"GRANT SELECT ON {table} TO PUBLIC")
 
 
 def record_failure(

@@ -14,7 +14,6 @@ from migrator.errors import PermanentError, TemporaryError
 from migrator.lock import MigrationLock
 from migrator.probe import Verdict, probe
 from migrator.upgrade import upgrade_to_head
-from tests.fixtures.external import TestDatabaseServer
 from tests.fixtures.pooler import pooled
 from tests.fixtures.small_environment import SmallEnvironment, rows, small_environment
 
@@ -27,17 +26,6 @@ def small(tmp_path: Path) -> SmallEnvironment:
     return small_environment(tmp_path, foreign=("other_version",), direct_url_variable="SMALL_DIRECT_URL").add(
         "r1", CREATE_ITEMS
     )
-
-
-@pytest.fixture
-def stranger_url(postgres: TestDatabaseServer, database_url: str) -> Iterator[str]:
-    """The URL of the same database for a role that may connect and nothing else."""
-    database = database_url.rpartition("/")[2]
-    host = postgres.superuser_url.rpartition("@")[2].partition("/")[0]
-    with psycopg.connect(postgres.superuser_url, autocommit=True) as connection:
-        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
-        yield f"postgresql://stranger:stranger@{host}/{database}"
-        connection.execute("DROP ROLE stranger")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from migrator.budgets import Budgets
 from migrator.downgrade import downgrade
 from migrator.errors import PermanentError, TemporaryError
+from migrator.probe import Verdict
 from migrator.status import read_moves
 from migrator.upgrade import upgrade_to_head
 from tests.fixtures.small_environment import SmallEnvironment, rows, run_alembic, small_environment
@@ -20,6 +21,12 @@ MOVES = "SELECT direction, from_revision, to_revision, outcome, attempts FROM mi
 @pytest.fixture
 def small(tmp_path: Path) -> SmallEnvironment:
     return small_environment(tmp_path).add("r1", "op.execute('CREATE TABLE items (id int)')")
+
+
+def rewrite_first(small: SmallEnvironment, upgrade: str) -> None:
+    (small.folder / "versions" / "r1_of_a_test.py").unlink()
+    (small.folder / "HEAD.txt").unlink()
+    small.add("r1", upgrade)
 
 
 def test_each_move_is_recorded_with_all_that_belongs_to_it(small: SmallEnvironment, any_database_url: str) -> None:
@@ -60,17 +67,20 @@ def test_a_failure_is_recorded_after_the_rollback_and_its_repetition_counted(
 
 
 def test_the_very_first_revision_may_fail_too_and_the_database_stays_empty(
-    small: SmallEnvironment, database_url: str
+    small: SmallEnvironment, database_url: str, stranger_url: str
 ) -> None:
-    (small.folder / "versions" / "r1_of_a_test.py").unlink()
-    (small.folder / "HEAD.txt").unlink()
-    small.add("r1", "op.execute('SELECT 1 / 0')")
-
+    rewrite_first(small, "op.execute('SELECT 1 / 0')")
     for _ in range(2):
         with pytest.raises(PermanentError, match="division by zero"):
             upgrade_to_head(small.environment, database_url)
-
     assert rows(database_url, MOVES) == [("upgrade", None, "r1", "failed", 2)]
+
+    rewrite_first(small, "pass")
+    upgrade_to_head(small.environment, database_url)
+
+    assert rows(database_url, MOVES)[1:] == [("upgrade", None, "r1", "done", 1)]
+    # A role that may do nothing else reads which revision it is, as it does where nothing ever failed.
+    assert upgrade_to_head(small.environment, stranger_url).after.verdict is Verdict.AT_HEAD
 
 
 def test_attempts_given_up_for_want_of_a_lock_are_told_by_number_and_by_time(
