@@ -169,7 +169,8 @@ def record_failure(
             if connection.execute(_IS_CURRENT).fetchone() != (True,):
                 for statement in _CREATE:
                     connection.execute(statement)
-            told = sentence(error)[:_ERROR_LENGTH]
+            # Every role may read it.
+            told = sentence(error, without_rows=True)[:_ERROR_LENGTH]
             connection.execute(_ADD_FAILURE, _facts(environment, progress) | {"error": told})
     except (psycopg.Error, MigratorError) as unwritten:
         extra = {"event": "failure_unrecorded", "environment": environment.name, "reason": sentence(unwritten)}

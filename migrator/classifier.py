@@ -69,6 +69,7 @@ _WRITER_SQLSTATES = re.compile(r"08P01|22P03|22P04|42...")
 # Unique indexes of the catalogs, and of Alembic's version tables, are hit only by two migrators at once.
 _RACED_CONSTRAINT = re.compile(r"pg_\w+_index|\w+_pkc")
 _RACED_TEXT = re.compile(r"tuple concurrently (updated|deleted)")
+_QUOTED = re.compile('["\u201c\u201e\u00ab].*["\u201d\u201c\u00bb]', re.DOTALL)
 _RACED_VERSION = re.compile(r"Online migration expected to match one row")
 
 # pgbouncer reports its own troubles with SQLSTATE 08P01.
@@ -119,13 +120,21 @@ def classify(error: BaseException, *, writing: bool = False) -> ErrorClass:
     return ErrorClass.PERMANENT
 
 
-def sentence(error: BaseException) -> str:
-    """Return what the server said, else what the error says, as one line; PostgreSQL never echoes passwords."""
+def sentence(error: BaseException, *, without_rows: bool = False) -> str:
+    """
+    Return what the server said, else what the error says, as one line; PostgreSQL never echoes passwords.
+
+    It does echo values of the row that it stumbled over: *without_rows* leaves those out, for what others may read.
+    """
     for link in _chain(error):
         if isinstance(link, psycopg.Error):
             # Without a diagnosis it is a failed connect, whose further lines ask questions.
             said = link.diag.message_primary or str(link).partition("\n")[0].removeprefix("connection failed: ")
-            return " ".join(f"{said} {link.diag.message_detail or ''}".split()).rstrip(".")
+            detail = link.diag.message_detail or ""
+            if without_rows and (state := link.sqlstate or "").startswith(("22", "23", "44")):
+                # What is wrong with a value quotes it; what breaks a constraint quotes the constraint's name.
+                said, detail = _QUOTED.sub('"..."', said) if state < "23" else said, ""
+            return " ".join(f"{said} {detail}".split()).rstrip(".")
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 

@@ -83,6 +83,30 @@ def test_the_very_first_revision_may_fail_too_and_the_database_stays_empty(
     assert upgrade_to_head(small.environment, stranger_url).after.verdict is Verdict.AT_HEAD
 
 
+def test_what_is_kept_of_a_failure_holds_no_value_of_a_row(small: SmallEnvironment, database_url: str) -> None:
+    upgrade_to_head(small.environment, database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE people (email text, age int CHECK (age > 18))")
+        connection.execute("INSERT INTO people VALUES ('ann@example.org', 41), ('ann@example.org', 42)")
+    for change in (
+        "ALTER TABLE people ADD UNIQUE (email)",
+        "UPDATE people SET age = age - 40",
+        "ALTER TABLE people ALTER email TYPE int USING email::int",
+        "ALTER TABLE people ALTER email TYPE json USING email::json",
+    ):
+        small.add("r2", f"op.execute('{change}')")
+        with pytest.raises(PermanentError, match=r"ann@example\.org|\"ann\""):
+            upgrade_to_head(small.environment, database_url)
+        small.without("r2", "r1")
+
+    assert rows(database_url, "SELECT error FROM migrator.history WHERE outcome = 'failed' ORDER BY id") == [
+        ('could not create unique index "people_email_key"',),
+        ('new row for relation "people" violates check constraint "people_age_check"',),
+        ('invalid input syntax for type integer: "..."',),
+        ("invalid input syntax for type json",),
+    ]
+
+
 def test_attempts_given_up_for_want_of_a_lock_are_told_by_number_and_by_time(
     small: SmallEnvironment, database_url: str
 ) -> None:
