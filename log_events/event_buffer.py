@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from log_events.dropped_events import DroppedEvents
-from log_events.wire import MAX_FRAME_BYTES, decode_event
-
-LLM_KIND = "llm_log"
-"""How a dropped LLM call is counted; a dropped system log is counted under its level."""
+from log_events.dropped_kinds import kind_of
+from log_events.wire import MAX_FRAME_BYTES
 
 TELL_INTERVAL_SECONDS = 10.0
 """At most one event in so many seconds tells of drops."""
@@ -272,8 +270,3 @@ class EventBuffer:
         """Number of the oldest event that is held, or of the next one to come."""
         waiting = self._full[0].first if self._full else self._open.first
         return min((waiting, *self._in_flight))
-
-
-def kind_of(encoded: bytes) -> str:
-    """What an encoded event is counted as when it is dropped."""
-    return getattr(decode_event(encoded), "level", LLM_KIND)

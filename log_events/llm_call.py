@@ -29,8 +29,8 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 from uuid import UUID
 
+from log_events.dropped_kinds import LLM_KIND
 from log_events.error_text import error_message, error_name
-from log_events.event_buffer import LLM_KIND
 from log_events.extra_data import extra_json
 from log_events.identifiers import Identifiers, split_identifiers
 from log_events.llm_columns import fitting_columns

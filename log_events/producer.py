@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from log_events.dropped_events import DroppedEvents, spool_cut_event
-from log_events.event_buffer import LLM_KIND, BufferCounters, EventBuffer
+from log_events.dropped_kinds import LLM_KIND
+from log_events.event_buffer import BufferCounters, EventBuffer
 from log_events.event_queue import EventQueue
 from log_events.frame_delivery import SenderShare, frame_of
 from log_events.frame_sender import FrameSender, this_thread

@@ -22,7 +22,6 @@ FRAME_OVERHEAD_BYTES = CRC_BYTES + 5
 
 _encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
 _events_decoder = msgspec.msgpack.Decoder(list[LogEvent])
-_event_decoder: msgspec.msgpack.Decoder[LogEvent] = msgspec.msgpack.Decoder(LogEvent)
 _raws_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
@@ -80,19 +79,6 @@ def split_frame(frame: bytes) -> list[bytes]:
         return [bytes(raw) for raw in _raws_decoder.decode(checked_body(frame))]
     except (msgspec.DecodeError, RecursionError) as exc:
         raise FrameError(str(exc)) from exc
-
-
-def decode_event(encoded: bytes) -> LogEvent:
-    """
-    One event out of its bytes.
-
-    Raises:
-        EventError: It breaks the contract; the message names the field.
-    """
-    try:
-        return _event_decoder.decode(encoded)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise EventError(str(exc)) from exc
 
 
 def checked_body(frame: bytes) -> memoryview:

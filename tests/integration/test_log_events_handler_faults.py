@@ -9,7 +9,7 @@ import pytest
 from log_events.log_handler import LogHandler
 from log_events.producer import Producer
 from log_events.system_log import SystemLogEvent
-from tests.fixtures.log_events import sent
+from tests.fixtures.log_events import NewProducer, sent
 
 
 @pytest.fixture
@@ -107,3 +107,15 @@ def test_a_thing_that_logs_itself_when_shown_ends(logger, producer):
     logger.info("%s", Chatty(), extra={"chatty": Chatty()})
 
     assert "chatty" in {event.message for event in sent(producer)}
+
+
+def test_a_logger_whose_name_no_column_holds_is_counted_by_level_when_redis_stays_away(
+    new_producer: NewProducer, away: str
+):
+    producer = new_producer(away)
+    logger = logging.Logger("n" * 101)  # noqa: LOG001 - pytest adds handlers to those that it finds
+    logger.addHandler(LogHandler(producer=producer))
+    logger.error("kept in vain")
+
+    assert not producer.close(0.2)
+    assert producer.counters.dropped_by_kind == {"ERROR": 1}

@@ -174,6 +174,17 @@ def test_an_event_that_the_queue_can_never_hold_is_dropped_and_the_others_go_on(
     assert "larger than LOGS_QUEUE_MAX_BYTES" in capfd.readouterr().err
 
 
+def test_a_message_of_two_million_characters_is_dropped_by_its_level_and_ends_no_thread(new_producer):
+    producer = new_producer(queue_max_bytes=1024 * 1024)
+    for _ in range(producer.settings.thread_pool_size):
+        producer.emit(system_event(level="ERROR", message="x" * 2_000_000))
+    producer.emit(system_event())
+
+    assert producer.flush(5)
+    assert producer.counters.dropped_by_kind == {"ERROR": 2}
+    assert producer.counters.accepted_events >= 1
+
+
 def test_each_sending_thread_has_one_connection(new_producer):
     producer = new_producer(thread_pool_size=3)
     for _ in range(30):

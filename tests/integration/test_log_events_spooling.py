@@ -103,6 +103,23 @@ def test_a_full_redis_leaves_events_on_disk_until_it_is_drained(any_redis_url, s
     assert len(seen) == 600
 
 
+def test_a_spooled_frame_that_a_lowered_limit_excludes_is_counted_and_the_next_ones_are_delivered(
+    spooling, away, tmp_path, spool_folder
+):
+    earlier = spooling(away)
+    for message in ("x" * 2_000_000, "small"):
+        earlier.emit(system_event(level="ERROR", message=message))
+        assert earlier.flush(5)
+    earlier.close()
+
+    producer = spooling(away, queue_max_bytes=1024 * 1024)
+    with started_at(away, tmp_path):
+        producer.start()
+        wait_until(lambda: not segments(spool_folder))
+        assert producer.counters.dropped_by_kind == {"ERROR": 1}
+        assert messages_in(away)["small"] == 1
+
+
 def test_a_restarted_redis_misses_nothing(spooling, away, tmp_path, spool_folder):
     producer, numbers = spooling(away), itertools.count()
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from log_events.dropped_kinds import kind_of
 from log_events.event_buffer import EventBuffer
 from log_events.system_log import SystemLogEvent
 from log_events.uuid7 import uuid7
@@ -126,6 +127,13 @@ def test_what_is_abandoned_is_counted_by_level_and_no_longer_held():
     counters = buffer.counters()
     assert counters.dropped_by_kind == {"INFO": 2, "ERROR": 1}
     assert (counters.accepted_events, counters.buffered_events, counters.buffered_bytes) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "encoded", [b"", b"x", b"\xdc\x00\x11\x01", encode_event(("no", "log")), encode_event((1, None, None, 7))]
+)
+def test_what_tells_no_level_is_counted_nevertheless(encoded):
+    assert kind_of(encoded) == "other"
 
 
 def test_a_waiting_sender_is_woken_by_the_first_event_and_by_each_full_frame_only():

@@ -18,7 +18,7 @@ from log_events.wire import (
     FRAME_OVERHEAD_BYTES,
     EventError,
     FrameError,
-    decode_event,
+    LogEvent,
     decode_frame,
     encode_event,
     encode_frame,
@@ -75,6 +75,11 @@ EVENT = SystemLogEvent(
     component="app.component",
     message="a message",
 )
+
+
+def decode_event(encoded: bytes) -> LogEvent:
+    (event,) = decode_frame(join_frame([encoded]))
+    return event
 
 
 def test_the_cycle_collector_need_not_look_through_events() -> None:
