@@ -79,7 +79,7 @@ def decode_replay(frame: bytes) -> Replay:
     """
     try:
         replay = _decode(checked_body(frame))
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise FrameError("it is no replay of a dead letter") from exc
     if not _FIRST_YEAR <= replay.accepted_at.year <= _LAST_YEAR:
         raise FrameError("it says that its event was accepted when there was no queue")

@@ -23,6 +23,7 @@ from worker.mending import mend, redated
 from worker.replayed import opened
 from worker.rollup_counts import RollupCounts
 from worker.tables import LLM_LOGS, LLM_PAYLOADS, SYSTEM_LOGS, Table, with_payload
+from worker.unforeseen import rejected_if_unforeseen
 from worker.verdicts import KEPT_RAW_BYTES, MAX_EVENT_BYTES, Reason, RejectedError
 
 ANY_PAST = AcceptedPast()
@@ -213,17 +214,19 @@ def _event(entry: Entry, index: int, raw: bytes, past: AcceptedPast) -> LogEvent
         raise RejectedError(Reason.TOO_LARGE, f"{len(raw)} bytes")
     event_type, fields = _loose_fields(entry, raw)
     earliest, latest = accepted_times(entry, past.of(event_type))
-    if entry.replay is not None and entry.replay.redates:
-        fields = redated(fields, earliest, latest)
-    default_id = entry.derived_id("event", index, raw)
-    event = mend(event_type, fields, default_id=default_id, default_created_at=entry.accepted_at)
+    with rejected_if_unforeseen(entry, Reason.WRONG_TYPE):
+        if entry.replay is not None and entry.replay.redates:
+            fields = redated(fields, earliest, latest)
+        default_id = entry.derived_id("event", index, raw)
+        event = mend(event_type, fields, default_id=default_id, default_created_at=entry.accepted_at)
     if not earliest <= event.created_at <= latest:
         raise RejectedError(Reason.TIMESTAMP_OUT_OF_RANGE, event.created_at.isoformat(), event_type)
     return event
 
 
 def _loose_fields(entry: Entry, raw: bytes) -> tuple[Any, dict[str, Any]]:
-    return _pushed_fields(raw) if entry.is_from_list else loose_fields(raw)
+    with rejected_if_unforeseen(entry, Reason.WRONG_TYPE):
+        return _pushed_fields(raw) if entry.is_from_list else loose_fields(raw)
 
 
 def _pushed_fields(raw: bytes) -> tuple[Any, dict[str, Any]]:

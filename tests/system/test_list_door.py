@@ -14,7 +14,7 @@ import redis
 from log_events.event_queue import EventQueue
 from tests.fixtures.logs import wait_until
 
-GOOD = 9975
+GOOD = 9973
 NOW = datetime.now(UTC).replace(microsecond=123456)
 SYSTEM = {"type": "system_log", "level": "INFO", "component": "c", "message": "m"}
 LLM = {"type": "llm_log", "provider": "p", "model": "m", "status": "success"}
@@ -36,6 +36,8 @@ DEAD = [
     ("wrong_type", json.dumps(LLM | {"prompt_tokens": "7"}).encode()),
     ("wrong_type", json.dumps(SYSTEM | {"created_at": "yesterday"}).encode()),
     ("out_of_range", json.dumps(LLM | {"latency_ms": 2**31}).encode()),
+    ("out_of_range", b'{"a":1e1000000000000000000}'),
+    ("out_of_range", json.dumps(SYSTEM | {"extra_data": '{"a":-0e-10000000000000000000}'}).encode()),
     ("unknown_level", json.dumps(SYSTEM | {"level": "LOUD"}).encode()),
     ("timestamp_out_of_range", json.dumps(SYSTEM | {"created_at": "1970-01-01T00:00:00Z"}).encode()),
     ("timestamp_out_of_range", json.dumps(SYSTEM | {"created_at": "2100-01-01T00:00:00Z"}).encode()),

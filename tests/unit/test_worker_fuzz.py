@@ -119,6 +119,32 @@ def test_whatever_else_is_pushed_sound_events_are_rows(others):
     assert {0, len(others) + 1} <= {row.index for row in rows}
 
 
+digits = st.text("0123456789", min_size=1, max_size=30) | st.builds(
+    str.__mul__, st.sampled_from("0179"), st.sampled_from([4300, 4301, 16_383, 17_000])
+)
+raw_numbers = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "-"]),
+    digits.map(lambda text: text.lstrip("0") or "0"),
+    st.just("") | digits.map(".{}".format),
+    st.just("") | st.builds("{}{}".format, st.sampled_from(["e", "E-", "e+"]), digits),
+)
+
+
+@given(raw_numbers, st.sampled_from(["cost_usd", "latency_ms", "created_at", "id", "message", "type", "other"]))
+def test_no_number_crashes_the_decoder(number, name):
+    sound = json.dumps(LLM)
+    fields = (f'"{name}":{number}', f'"extra_data":{{"{name}":[{number}]}}', f'"extra_data":"{{\\"a\\":{number}}}"')
+    raws = [f"{sound[:-1]},{field}}}".encode() for field in fields]
+    cut = [raw[:-1] + b',"prompt":"\xff"}' for raw in raws]
+    frame = encode_frame([system_event(extra_data=f'{{"{name}":{number}}}')])
+
+    rows, letters = decoded(pushed(*raws, *cut, sound.encode()), framed(frame))
+
+    assert len(rows) + len(letters) == 8
+    assert {letter.reason for letter in letters} <= {Reason.OUT_OF_RANGE, Reason.WRONG_TYPE, Reason.UNKNOWN_TYPE}
+
+
 @given(st.sampled_from([b"\x91", b"\x81\xa1k", b"\x91\x81\xa1k"]), st.integers(1, 20_000), st.booleans())
 def test_no_depth_of_nesting_crashes_the_decoder(opening, depth, is_field):
     nested = opening * depth + b"\xc0"

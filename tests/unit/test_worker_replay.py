@@ -134,6 +134,12 @@ def test_whatever_says_that_it_is_a_replay_is_a_row_or_a_dead_letter(body):
         assert len(rows) + len(letters) == 1
 
 
+def test_a_replay_nested_beyond_reading_is_damaged():
+    frame = with_checksum(b"\x81\xa1k" + b"\x91" * 5000 + b"\xc0")
+
+    assert only(Entry(b"1-0", {b"v": REPLAY_VERSION, b"n": b"1", b"z": frame})).reason == "damaged_frame"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
