@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from migrator.classifier import ErrorClass, classify, sentence
 from migrator.errors import LockLostError, MigratorError, PermanentError, TemporaryError, VersionMovedError
+from migrator.identity import same_database
 from migrator.invalid_indexes import refuse_invalid_indexes
 from migrator.lock import MigrationLock
 from migrator.probe import Probe, Verdict, probe, refuse_unusable
 from migrator.progress import Progress
 from migrator.rights import may_migrate
+from migrator.urls import without_password
 
 if TYPE_CHECKING:
     from migrator.environment import Environment
@@ -62,6 +64,7 @@ class StartUp:
         Raises:
             TemporaryError, PermanentError: As `upgrade_to_head`.
         """
+        self._refuse_two_databases()
         if not self._ddl_server.ask(lambda connection: may_migrate(connection, self._environment)):
             return self._await_head()
         while True:
@@ -72,6 +75,20 @@ class StartUp:
                 self._migrate_alone()
             except Exception as error:  # noqa: BLE001 - a revision is code of others; what it raises is classified
                 self._judge(error, found)
+
+    def _refuse_two_databases(self) -> None:
+        """Return if what is changed is what is used later: else the one would be migrated, the other never."""
+        if self._ddl_server.url == self._server.url:
+            return
+        with closing(self._server.connect(autocommit=True)) as used:
+            if self._ddl_server.ask(lambda changed: same_database(changed, used)):
+                return
+        variables = (self._environment.direct_url_variable, self._environment.url_variables[-1])
+        raise PermanentError(
+            f"The URLs for changing the {self._environment.name} database and for using it lead to two databases, "
+            f"{without_password(self._ddl_server.url)} and {without_password(self._server.url)}. Nothing was changed. "
+            f"Correct {' or '.join(variable for variable in variables if variable)}."
+        )
 
     def _probe(self) -> Probe:
         found = self._ddl_server.ask(lambda connection: probe(connection, self._environment))

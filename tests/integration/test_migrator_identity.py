@@ -6,9 +6,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from migrator.errors import PermanentError
 from migrator.identity import same_database
+from migrator.upgrade import upgrade_to_head
 from servers.postgres import PostgresServer
 from tests.fixtures.external import TestDatabaseServer
+from tests.fixtures.small_environment import rows, small_environment
 
 
 @pytest.fixture(params=[True, False], ids=["may ask for the system identifier", "may not"])
@@ -45,3 +48,17 @@ def test_databases_of_two_servers_are_two(tmp_path: Path, database_url: str, may
                 connection.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
         with psycopg.connect(database_url) as first, psycopg.connect(url) as second:
             assert not same_database(first, second)
+
+
+def test_a_url_for_changes_that_leads_to_another_database_is_refused_and_nothing_is_run(
+    tmp_path: Path, databases: tuple[str, str]
+) -> None:
+    small = small_environment(tmp_path, direct_url_variable="SMALL_DIRECT_URL").add("r1")
+    with pytest.raises(PermanentError, match=r"lead to two databases.*Nothing was changed\. Correct SMALL_DIRECT_URL"):
+        upgrade_to_head(small.environment, databases[0], ddl_url=databases[1])
+    assert [rows(url, "SELECT to_regclass('small_version')") for url in databases] == [[(None,)], [(None,)]]
+
+    other_spelling = databases[0].replace("127.0.0.1", "localhost")
+    assert upgrade_to_head(small.environment, databases[0], ddl_url=other_spelling).after.revision == "r1"
+    # At head nothing is changed, so that nobody asks.
+    assert not upgrade_to_head(small.environment, databases[0], ddl_url=databases[1]).changed
