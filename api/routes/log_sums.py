@@ -1,5 +1,6 @@
 """Sums of the logs over time, of the rollups alone.  Queries: logs_db/queries/sums.py."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -18,9 +19,6 @@ from logs_db.rollups import ROLLUP_MINUTE_DAYS
 LENGTHS: Final = {Step.MINUTE: timedelta(minutes=1), Step.HOUR: timedelta(hours=1), Step.DAY: timedelta(days=1)}
 LONGEST: Final = {Step.MINUTE: timedelta(days=1), Step.HOUR: timedelta(days=31), Step.DAY: timedelta(days=366)}
 """What a histogram of such steps may cover."""
-KEYS: Final = 50
-"""Keys of a histogram; the rows of all rarer ones are in one more."""
-OTHERS: Final = "(others)"
 
 router = logs_router()
 
@@ -37,6 +35,9 @@ class SumParameters(BaseModel):
 class HistogramParameters(SumParameters):
     """What is counted by what."""
 
+    since: datetime | None = Field(
+        None, description="From this time on; 30 days before the end unless given, 1 day of minutes."
+    )
     step: Step = Field(
         Step.DAY, description="How long a bar is, in UTC. Minutes over at most 1 day, hours over 31, days over 366."
     )
@@ -58,7 +59,10 @@ class Bar(BaseModel):
     """Rows of one key in one step."""
 
     start: datetime
-    key: str = Field(description="Empty: rows without, for example without an error type.")
+    key: str = Field(
+        description="Empty: rows without, for example without an error type. (others): the rows of all keys but the 50 "
+        "most frequent of the whole time."
+    )
     events: int
 
 
@@ -102,7 +106,8 @@ async def system_histogram(reader: Reader, parameters: Annotated[HistogramParame
     query = histogram(window, step=parameters.step, key=parameters.by)
     rows, provisional = await _summed(reader, query, "system_logs", window)
     return HistogramResponse(
-        bars=[Bar.model_validate(bar) for bar in most_frequent(rows)],
+        # There may be 51 for each minute of a day: other requests need not wait for that.
+        bars=await asyncio.to_thread(as_bars, rows),
         provisional_days=provisional,
         since=window.since,
         until=window.until,
@@ -122,17 +127,9 @@ async def llm_spend(reader: Reader, parameters: Annotated[SumParameters, Query()
     )
 
 
-def most_frequent(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """*bars* with those of all but the most frequent keys put together, in their order."""
-    totals: dict[str, int] = {}
-    for bar in bars:
-        totals[bar["key"]] = totals.get(bar["key"], 0) + bar["events"]
-    kept = set(sorted(totals, key=lambda key: (-totals[key], key))[:KEYS])
-    shown: dict[tuple[datetime, str], int] = {}
-    for bar in bars:
-        place = bar["start"], bar["key"] if bar["key"] in kept else OTHERS
-        shown[place] = shown.get(place, 0) + bar["events"]
-    return [{"start": start, "key": key, "events": events} for (start, key), events in shown.items()]
+def as_bars(rows: list[dict[str, Any]]) -> list[Bar]:
+    """The rows of a histogram, as they are shown."""
+    return [Bar.model_validate(row) for row in rows]
 
 
 def _window(parameters: SumParameters, step: timedelta, longest: timedelta) -> Window:

@@ -34,15 +34,22 @@ class Key(StrEnum):
     ERROR_TYPE = "error_type"
 
 
-# Summed by the table's own unit first: fewer times are rounded, and fewer groups kept.
+KEYS: Final = 50
+"""Keys of a histogram; the rows of all rarer ones are in one more."""
+OTHERS: Final = "(others)"
+
+# Summed by the table's own unit first: fewer times are rounded, fewer groups kept, and the rows are read but once.
 _HISTOGRAM: LiteralString = """
-SELECT date_trunc({step}, start, 'UTC') AS start, key, sum(events)::bigint AS events FROM (
+WITH parts AS MATERIALIZED (
     SELECT {unit} AS start, {key} AS key, sum(events)::bigint AS events FROM {folded}
     WHERE {unit} >= %(since)s AND {unit} < %(until)s GROUP BY 1, 2
     UNION ALL
     SELECT date_trunc({unit_name}, minute, 'UTC'), {key}, sum(events)::bigint FROM public.system_log_deltas
-    WHERE minute >= %(since)s AND minute < %(until)s GROUP BY 1, 2) AS parts
-GROUP BY 1, 2 ORDER BY 1, 2
+    WHERE minute >= %(since)s AND minute < %(until)s GROUP BY 1, 2
+), frequent AS (SELECT key FROM parts GROUP BY key ORDER BY sum(events) DESC, key LIMIT %(keys)s)
+SELECT date_trunc({step}, start, 'UTC') AS start, coalesce(frequent.key, %(others)s) AS key,
+       sum(events)::bigint AS events
+FROM parts LEFT JOIN frequent USING (key) GROUP BY 1, 2 ORDER BY 1, 2
 """
 _SUMS: Final = (
     "calls",
@@ -74,7 +81,11 @@ WHERE day NOT IN (SELECT day FROM public.rollup_days WHERE table_name = %(table_
 
 
 def histogram(window: Window, *, step: Step, key: Key) -> PageQuery:
-    """Rows of ``system_logs`` by time and *key*: `start`, `key` (empty: none), `events`; *window* is whole steps."""
+    """
+    Rows of ``system_logs`` by time and *key*: `start`, `key`, `events`; *window* is whole steps.
+
+    The `KEYS` most frequent keys, of which an empty one means none; what all others have is that of the key `OTHERS`.
+    """
     unit = "minute" if step is Step.MINUTE else "hour"
     statement = sql.SQL(_HISTOGRAM).format(
         step=sql.Literal(step.value),
@@ -83,7 +94,7 @@ def histogram(window: Window, *, step: Step, key: Key) -> PageQuery:
         key=sql.Identifier(key.value),
         folded=sql.Identifier("public", f"system_log_{unit}s"),
     )
-    return PageQuery(statement, _bounds(window))
+    return PageQuery(statement, _bounds(window) | {"keys": KEYS, "others": OTHERS})
 
 
 def spend(window: Window) -> PageQuery:

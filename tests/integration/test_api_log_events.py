@@ -1,9 +1,13 @@
+import asyncio
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
+from api.routes import log_sums
 from log_events.uuid7 import uuid7
+from logs_db.queries import Window
+from logs_db.queries.sums import Key, Step, histogram
 from tests.fixtures.log_rows import NOW, llm, system
 
 STORY, EVENTS = "/api/v1/admin/logs/story", "/api/v1/admin/logs/events"
@@ -147,14 +151,27 @@ def test_a_histogram_of_minutes_is_of_the_minutes(client, sums):
     assert [(bar["start"][11:16], bar["key"], bar["events"]) for bar in bars] == [("01:01", "E", 4)]
 
 
-def test_keys_beyond_the_fifty_most_frequent_are_put_together(client, sums):
+def test_keys_beyond_the_fifty_most_frequent_are_put_together_by_the_database(client, sums):
     for number in range(60):
-        add(sums, "system_log_hours", TODAY, ("INFO", f"c{number:02}", ""), 100 - number)
+        for start in (TODAY, TODAY + timedelta(hours=2)):
+            add(sums, "system_log_hours", start, ("INFO", f"c{number:02}", ""), 100 - number)
 
     bars = client.get(HISTOGRAM, params={**DAY, "by": "component"}).json()["bars"]
+    hourly = histogram(Window(TODAY, TODAY + timedelta(days=1)), step=Step.HOUR, key=Key.COMPONENT)
+    rows = sums.execute(hourly.statement, hourly.parameters).fetchall()
 
     assert len(bars) == 51
-    assert {bar["key"]: bar["events"] for bar in bars}["(others)"] == sum(100 - number for number in range(50, 60))
+    assert {bar["key"]: bar["events"] for bar in bars}["(others)"] == 2 * sum(100 - number for number in range(50, 60))
+    assert len(rows) == 2 * 51
+
+
+def test_bars_are_built_beside_the_event_loop(client, sums, monkeypatch):
+    add(sums, "system_log_hours", TODAY, ("INFO", "c", ""), 1)
+    build, loops = log_sums.as_bars, []
+    monkeypatch.setattr(log_sums, "as_bars", lambda rows: loops.append(asyncio._get_running_loop()) or build(rows))
+
+    assert len(client.get(HISTOGRAM, params=DAY).json()["bars"]) == 1
+    assert loops == [None]
 
 
 def test_a_recounted_day_is_not_provisional(client, sums):
