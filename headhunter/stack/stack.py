@@ -37,7 +37,7 @@ class Stack:
         self.urls = dict(urls)
         self._folder = folder
         self._servers = servers
-        self._environment = dict(os.environ) | self.urls | dict(extra_environment)
+        self._environment = _surroundings() | self.urls | dict(extra_environment)
         self._progress = progress
         self._programs: dict[str, Program] = {}
 
@@ -128,6 +128,14 @@ class Stack:
                 time.sleep(_LOOK_SECONDS)
         finally:
             meter.close()
+
+
+def _surroundings() -> dict[str, str]:
+    """Return our environment; where the logs database is our own, without the URL by which another one is changed."""
+    found = dict(os.environ)
+    if not found.get("LOGS_DATABASE_URL"):
+        found.pop("LOGS_MIGRATION_DATABASE_URL", None)
+    return found
 
 
 @contextmanager

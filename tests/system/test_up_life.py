@@ -30,11 +30,19 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stack(folder):
+def other_url(postgres):
+    """The URL of a database that the shell of whoever starts the stack happens to name."""
+    name = "somebody_else_s_logs"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def stack(folder, other_url):
     # A folder of the user's own, named like a room of ours, must not hide that room.
     (folder / "worker").mkdir()
     (folder / "worker" / "__init__.py").write_text("raise SystemExit('this is not the worker')")
-    running = RunningStack(folder)
+    running = RunningStack(folder, environment={"LOGS_MIGRATION_DATABASE_URL": other_url})
     yield running
     running.stop()
 
@@ -63,6 +71,13 @@ def test_api_and_both_databases_are_usable_when_it_says_ready(environment):
     assert health["checks"]["logs_schema"]["status"] == "pass"
     assert health["checks"]["main_schema"]["status"] == "pass"
     assert health["checks"]["durability"]["status"] == "pass"
+
+
+def test_a_url_for_migrations_of_other_logs_is_left_alone(environment, other_url):
+    with psycopg.connect(other_url) as other, psycopg.connect(environment["LOGS_DATABASE_URL"]) as own:
+        versions = [one.execute("SELECT to_regclass('logs_alembic_version')").fetchone() for one in (other, own)]
+
+    assert versions == [(None,), ("logs_alembic_version",)]
 
 
 def test_an_event_of_a_foreign_program_becomes_a_row_and_is_told_of(stack, environment):
