@@ -18,11 +18,13 @@ _EXIT_CODES = {
     "redis.exceptions.AuthenticationError": PERMANENT,
     "redis.exceptions.ConnectionError": TEMPORARY,
     "redis.exceptions.TimeoutError": TEMPORARY,
-    "psycopg.OperationalError": TEMPORARY,
-    "sqlalchemy.exc.OperationalError": TEMPORARY,
+    "redis.exceptions.OutOfMemoryError": TEMPORARY,
+    "redis.exceptions.ReadOnlyError": TEMPORARY,  # a replica, after a failover perhaps the primary
     "servers.errors.FolderInUseError": WRONG_USAGE,
     "servers.errors.ServerError": PERMANENT,
+    "redis.exceptions.RedisError": PERMANENT,
 }
+_POSTGRES_ERRORS = {"psycopg.Error", "sqlalchemy.exc.DBAPIError"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,15 @@ def explained(error: Exception) -> Fault | None:
     exit_code = getattr(error, "exit_code", None)
     if not isinstance(exit_code, int):
         exit_code = next((_EXIT_CODES[name] for name in names if name in _EXIT_CODES), None)
+    if not _POSTGRES_ERRORS.isdisjoint(names):
+        exit_code = _exit_code_of_postgres(error)
     return None if exit_code is None else Fault(f"headhunter: {without_passwords(str(error))}", exit_code)
+
+
+def _exit_code_of_postgres(error: Exception) -> int:
+    from migrator.classifier import ErrorClass, classify  # noqa: PLC0415  (such an error has imported the driver)
+
+    return PERMANENT if classify(error) is ErrorClass.PERMANENT else TEMPORARY
 
 
 def settings_message(error: "ValidationError") -> str:

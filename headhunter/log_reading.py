@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import typer
+from psycopg import AsyncConnection
+from psycopg_pool import PoolTimeout
 from pydantic import SecretStr
 
 from api.log_reader import LogReader
@@ -15,6 +17,7 @@ from migrator.urls import checked_postgres_url
 Result = TypeVar("Result")
 VARIABLES = ("LOGS_READ_DATABASE_URL", "LOGS_DATABASE_URL")
 """Where logs are read from: the first that is set."""
+CONNECT_SECONDS = 2
 
 
 def run_reading(work: Callable[[LogReader], Awaitable[Result]]) -> Result:
@@ -33,6 +36,10 @@ async def _run(url: SecretStr, work: Callable[[LogReader], Awaitable[Result]]) -
     await reader.open()
     try:
         return await work(reader)
+    except PoolTimeout:
+        # The pool tells only that it waited in vain, not why.
+        async with await AsyncConnection.connect(url.get_secret_value(), connect_timeout=CONNECT_SECONDS):
+            raise
     finally:
         await reader.close()
 
