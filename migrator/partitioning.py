@@ -91,8 +91,13 @@ WHERE c.oid = pg_catalog.to_regclass(%s)
 
 
 def read_partitions(connection: psycopg.Connection[Any], parent: Relation) -> list[Partition]:
-    """Return the partitions of *parent* in the order of their bounds; a DEFAULT partition is left out."""
-    return [Partition(*row) for row in connection.execute(_PARTITIONS, (parent.quoted,)).fetchall()]
+    """
+    Return the partitions of *parent* in the order of their bounds; a DEFAULT partition is left out.
+
+    The bounds are in UTC whatever the session's zone: in one with summer time a day would not always be 24 hours.
+    """
+    rows = connection.execute(_PARTITIONS, (parent.quoted,)).fetchall()
+    return [Partition(name, *(bound and bound.astimezone(UTC) for bound in bounds)) for name, *bounds in rows]
 
 
 def read_storage(connection: psycopg.Connection[Any], table: Relation) -> Storage:

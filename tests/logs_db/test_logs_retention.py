@@ -2,7 +2,7 @@
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
@@ -207,6 +207,22 @@ def test_a_database_whose_clock_is_days_off_loses_nothing(connection, monkeypatc
 
     assert old in names(connection)
     assert "clock" in report.obstacles[0]
+
+
+def test_no_day_goes_an_hour_early_where_the_sessions_zone_changed_to_summer_time(connection):
+    know_since(connection, 3650)
+    name = fill_day(connection, date(2026, 3, 28))
+    connection.execute("SET TimeZone = 'Europe/Berlin'")
+    due = midnight(date(2026, 3, 30))
+
+    plans = [
+        retention.read_plan(connection, Retention(system_logs=1), now=due - timedelta(minutes=minutes))
+        for minutes in (1, 0)
+    ]
+
+    planned = [plan[0].partitions[0] for plan in plans]
+    assert [(each.partition.name, each.goes_at) for each in planned] == [(name, due), (name, due)]
+    assert [each.fate for each in planned] == [Fate.KEPT, Fate.DROPPED]
 
 
 def test_told_to_stop_a_pass_begins_nothing_new(connection):
