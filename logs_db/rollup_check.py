@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
+from logs_db.partitions import server_time
 from logs_db.retention_states import read_kept_since
 from logs_db.rollups import ABOVE_MS, ROLLUP_MINUTE_DAYS, ROLLUPS, Rollup
 
@@ -57,7 +58,7 @@ def differences(connection: psycopg.Connection[Any], since: datetime, until: dat
     By minute as well where those are kept.  A day that was not recounted since it was over may lack what clients from
     before the rollups wrote.
     """
-    oldest_minute = datetime.now(UTC) - timedelta(days=ROLLUP_MINUTE_DAYS - 1)
+    oldest_minute = server_time(connection) - timedelta(days=ROLLUP_MINUTE_DAYS - 1)
     found: list[Difference] = []
     for rollup in ROLLUPS:
         kept_since = read_kept_since(connection, rollup.source)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from psycopg import IsolationLevel, sql
 
+from logs_db.partitions import server_time
 from logs_db.retention_states import read_kept_since
 from logs_db.rollups import ABOVE_MS, ROLLUP_MINUTE_DAYS, ROLLUPS, Rollup, holding_lock
 from migrator.partitioning import midnight
@@ -74,14 +75,15 @@ def recount_next_day(connection: psycopg.Connection[Any], *, now: datetime | Non
 
     Args:
         connection: In autocommit, of a role that owns the tables.
-        now: Instead of this machine's clock.
+        now: Instead of the database's clock.
 
     Raises:
         psycopg.Error: The day was not counted; try again.
     """
+    until = (now or server_time(connection)) - SETTLED_AFTER
     counted = []
     for table in dict.fromkeys(rollup.source for rollup in ROLLUPS):
-        day = next_day(connection, table, (now or datetime.now(UTC)) - SETTLED_AFTER)
+        day = next_day(connection, table, until)
         if day is not None:
             counted += recount(connection, table, day)
     return counted
@@ -144,13 +146,13 @@ def _replace(connection: psycopg.Connection[Any], rollup: Rollup, day: datetime)
     bounds = {"since": day, "until": day + DAY}
     for table, unit in [(rollup.deltas, "minute"), *rollup.folded]:
         connection.execute(rollup.statement(_CLEAR, table=table, unit=unit), bounds)
-    tables = [table for table in rollup.folded if table[1] == "hour" or _has_minutes(day)]
+    tables = [table for table in rollup.folded if table[1] == "hour" or _has_minutes(connection, day)]
     puts = [rollup.statement(_PUT, table=table, unit=unit) for table, unit in tables]
     statement = sql.Composed([rollup.statement(_COUNT), *puts, rollup.statement(_TOTAL)])
     row = connection.execute(statement, bounds | {"above_ms": ABOVE_MS}).fetchone()
     return row[0] if row else 0
 
 
-def _has_minutes(day: datetime) -> bool:
+def _has_minutes(connection: psycopg.Connection[Any], day: datetime) -> bool:
     """Whether sums by minute are still kept for *day*."""
-    return datetime.now(UTC) - day < timedelta(days=ROLLUP_MINUTE_DAYS)
+    return server_time(connection) - day < timedelta(days=ROLLUP_MINUTE_DAYS)

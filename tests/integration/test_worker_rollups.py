@@ -3,13 +3,13 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 from msgspec.structs import replace
 
-from logs_db import rollups
+from logs_db import rollup_recount, rollups
 from logs_db.partitions import PARTITIONED_TABLES, ensure_days
 from logs_db.rollup_recount import next_day, recount, recount_next_day
 from tests.fixtures.api import copy_of
@@ -147,6 +147,18 @@ def test_days_that_nobody_counted_are_counted_oldest_first_and_once(writer, conn
         [],
     ]
     assert wrong(connection) == []
+
+
+def test_a_worker_whose_clock_is_days_ahead_counts_no_day_that_is_not_over(connection, monkeypatch):
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + 3 * DAY
+
+    monkeypatch.setattr(rollup_recount, "datetime", Ahead)
+    connection.execute(LEGACY_ROWS, [MIDNIGHT])
+
+    assert recount_next_day(connection) == []
 
 
 def test_deltas_that_are_there_are_in_a_count_and_later_ones_are_added(writer, connection):

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import redis
 
+import logs_db
 import worker
 from log_events.event_queue import EventQueue
 from log_events.wire import encode_frame
@@ -143,12 +144,13 @@ def test_a_redis_whose_clock_jumped_ahead_and_back_costs_no_event(writer, logs_c
     queue.client.close()
 
 
-def test_no_module_between_stream_and_table_reads_a_clock():
+def test_no_module_between_stream_and_table_reads_a_clock_nor_any_that_looks_after_the_tables():
     told_by_clock = {
         path.name
-        for path in (Path(worker.__file__).parent).glob("*.py")
-        if re.search(r"time\.time|\.now\(|utcnow|today\(", path.read_text())
+        for room in (worker, logs_db)
+        for path in Path(room.__file__).parent.rglob("*.py")
+        if re.search(r"\btime\.time|(?<!func)\.now\(|utcnow|today\(", path.read_text())
     }
 
-    # The pulse tells when something was done, and a worker's name is unlike any other's.
-    assert told_by_clock == {"pulse.py", "receive.py"}
+    # The pulse tells when something was done, a worker's name is unlike any other's, and retention compares the clocks.
+    assert told_by_clock == {"pulse.py", "receive.py", "retention.py"}
