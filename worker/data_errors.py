@@ -12,6 +12,8 @@ LEDGER_KEY = "pk_ledger_entries"
 
 def is_data_error(error: psycopg.Error) -> bool:
     """Whether a row is at fault, so that writing it again will not help and writing the others will."""
+    if error.sqlstate is None and isinstance(error, psycopg.DataError):
+        return True  # the driver's own word: it cannot send such a value, so the server never saw it
     if (error.sqlstate or "")[:2] not in DATA_SQLSTATE_CLASSES or is_entry_written(error):
         return False
     return classify(error, writing=True) is ErrorClass.PERMANENT

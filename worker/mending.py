@@ -19,15 +19,13 @@ from log_events.levels import normalised_level
 from log_events.llm_log import LlmLogEvent
 from log_events.system_log import SystemLogEvent
 from log_events.wire import LogEvent
+from worker.amounts import are_storable
 from worker.columns import Column, Kind, columns_of
 from worker.json_text import parse_json
 from worker.texts import Truncation, fitted, storable, storable_json
 from worker.verdicts import Reason, RejectedError
 
 EVENT_TYPES: dict[str, type[LogEvent]] = {"system_log": SystemLogEvent, "llm_log": LlmLogEvent}
-
-MAX_DECIMAL_EXPONENT = 1000
-"""Amounts beyond ten to this power are no costs, and PostgreSQL's numeric would refuse the largest of them."""
 
 CLAIMED_TIME = "claimed_created_at"
 """Key of ``extra_data`` under which a redated event keeps the time that it came with."""
@@ -145,7 +143,7 @@ def _decimal(name: str, value: Any) -> Decimal:
         number = Decimal(value) if not isinstance(value, float) else Decimal(repr(value))
     except InvalidOperation as exc:
         raise _wrong_type(name, "a number") from exc
-    if not number.is_finite() or abs(number.adjusted()) > MAX_DECIMAL_EXPONENT:
+    if not are_storable((number,)):
         raise RejectedError(Reason.OUT_OF_RANGE, name)
     return number
 

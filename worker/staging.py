@@ -114,7 +114,8 @@ def insert_by_halves(
                 raise
             if len(rows) == 1:
                 brake.refused(cursor.connection, rows[0].event.created_at)
-                rejection = RejectedError(Reason.REFUSED, f"SQLSTATE {exc.sqlstate}", table.event_type)
+                said = f"SQLSTATE {exc.sqlstate}" if exc.sqlstate else f"{type(exc).__name__} of the driver"
+                rejection = RejectedError(Reason.REFUSED, said, table.event_type)
                 return [(rows[0], "dead", rows[0].rejected(rejection))]
     half = len(rows) // 2
     first = insert_by_halves(cursor, table, rows[:half], brake)

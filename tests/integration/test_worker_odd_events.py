@@ -1,13 +1,15 @@
 """Events that no program in its right mind sends, through both doors into the real database: none holds up a lane."""
 
 import json
+from decimal import Decimal
 
 import pytest
 import redis
 
 from log_events.event_queue import EventQueue
 from tests.fixtures.entries import LLM, SYSTEM
-from tests.fixtures.written import letters, rows
+from tests.fixtures.logs import llm_event as llm_call
+from tests.fixtures.written import entry, letters, rows
 from worker.mending import mend
 from worker.receive import Receiver
 from worker.write import Writer
@@ -62,6 +64,28 @@ def test_an_integer_of_any_length_is_kept_digit_by_digit(door, logs_connection):
     door.push(llm_event(b'"extra_data":{"a":%b}' % digits.encode()))
 
     assert logs_connection.execute("SELECT extra_data ->> 'a' FROM llm_logs").fetchone() == (digits,)
+
+
+def test_a_cost_of_more_digits_than_numeric_holds_is_a_dead_letter_by_either_door(door, writer, logs_connection):
+    cost, long_cost = "1." + "0" * 16_384, "1." + "7" * 15_000
+
+    door.push(llm_event(b'"cost_usd":%b' % cost.encode()), GOOD)
+    writer.write([entry(llm_call(cost_usd=Decimal(cost)), llm_call(cost_usd=Decimal(long_cost)))])
+
+    assert (rows(logs_connection), letters(logs_connection)) == (1, {"out_of_range": 2})
+    assert logs_connection.execute("SELECT cost_usd FROM llm_logs").fetchall() == [(Decimal(long_cost),)]
+
+
+def test_what_the_driver_itself_refuses_is_a_dead_letter_and_costs_its_neighbours_nothing(
+    writer, logs_connection, monkeypatch
+):
+    monkeypatch.setattr("worker.mending.are_storable", lambda _: True)
+    odd = llm_call(cost_usd=Decimal("1." + "0" * 16_384))
+
+    writer.write([entry(llm_call(), odd, llm_call()), entry(llm_call())])
+
+    assert (rows(logs_connection, "llm_logs"), letters(logs_connection)) == (3, {"refused": 1})
+    assert "DataError" in logs_connection.execute("SELECT detail FROM dead_letters").fetchone()[0]
 
 
 def test_an_event_at_which_the_worker_itself_fails_is_a_dead_letter_and_told_in_the_log(

@@ -69,6 +69,13 @@ def test_a_cost_is_taken_digit_by_digit():
     assert only(pushed(raw)).cost_usd == Decimal("0.12345678901234567890123")
 
 
+@pytest.mark.parametrize("cost", ["0", "-0.0", "1e1000", "-9.9e1000", "1e-1000", "0e-1000", "0.000123", "17"])
+def test_a_cost_of_any_size_that_a_column_holds_is_kept(cost):
+    raw = b'{"type":"llm_log","provider":"p","model":"m","status":"success","cost_usd":%b}' % cost.encode()
+
+    assert only(pushed(raw)).cost_usd == Decimal(cost)
+
+
 @pytest.mark.parametrize(
     "message", [b'"a\\u0000b"', b'"a\\ud800b"', b'"a\xffb"'], ids=["NUL", "lone surrogate", "invalid UTF-8"]
 )
@@ -162,6 +169,11 @@ def test_a_secret_in_a_pushed_event_is_taken_out():
         (b'{"type":"llm_log","provider":"p","model":"m","status":"s","streamed":1}', Reason.WRONG_TYPE),
         (b'{"type":"llm_log","provider":"p","model":"m","status":"s","latency_ms":2147483648}', Reason.OUT_OF_RANGE),
         (b'{"type":"llm_log","provider":"p","model":"m","status":"s","cost_usd":1e9999}', Reason.OUT_OF_RANGE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","cost_usd":1e-1001}', Reason.OUT_OF_RANGE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","cost_usd":0e1001}', Reason.OUT_OF_RANGE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","cost_usd":0e-16384}', Reason.OUT_OF_RANGE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","cost_usd":"sNaN"}', Reason.OUT_OF_RANGE),
+        (b'{"type":"llm_log","provider":"p","model":"m","status":"s","cost_usd":"-inf"}', Reason.OUT_OF_RANGE),
         (b'{"type":"system_log","level":"LOUD","component":"c","message":"m"}', Reason.UNKNOWN_LEVEL),
         (b'{"type":"system_log","level":7,"component":"c","message":"m"}', Reason.UNKNOWN_LEVEL),
     ],
