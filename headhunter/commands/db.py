@@ -105,7 +105,8 @@ def upgrade(database: Which, as_json: AsJson = False) -> None:
     typer.echo(f"The {database} database {moved}{adopted}.")
 
 
-@app.command()
+# Else the parser takes -1 for an option; what is neither is refused below, or as an argument too many.
+@app.command(context_settings={"ignore_unknown_options": True})
 def downgrade(
     database: Which,
     target_revision: Annotated[str, typer.Argument(metavar="REVISION", help="A revision, `base`, or -N steps.")],

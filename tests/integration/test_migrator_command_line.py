@@ -14,6 +14,7 @@ import pytest
 from headhunter.__main__ import main
 from logs_db.environment import ENVIRONMENT as LOGS
 from main_db.environment import ENVIRONMENT as MAIN
+from migrator.lineage import read_lineage
 from servers.ports import free_port
 from tests.fixtures.small_environment import rows
 
@@ -217,6 +218,18 @@ def test_the_moves_of_a_database_are_listed_with_what_failed(operator: Operator,
     assert "would lose" in moves[-1]["error"]
     assert moves[0]["code_version"].startswith("headhunter ")
     assert "failed" in operator.types("history", "main", "--moves").stdout
+
+
+@pytest.mark.usefixtures("urls")
+def test_a_downgrade_goes_by_steps_back(operator: Operator) -> None:
+    chain = list(read_lineage(MAIN).revisions)
+    assert operator.types("upgrade", "main").returncode == 0
+
+    back = operator.types("downgrade", "main", "-1", "--lose-data")
+    assert (back.returncode, back.stdout) == (0, f"The main database is now at {chain[-2]}.\n")
+    assert operator.asks("downgrade", "main", "--lose-data", "-2")["revision"] == [None, *chain][-4]
+    assert operator.types("downgrade", "main", "--lose-dat", "base").returncode == 2
+    assert operator.types("downgrade", "main", "-x").returncode == 2
 
 
 @pytest.mark.usefixtures("urls")
