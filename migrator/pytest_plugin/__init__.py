@@ -75,7 +75,7 @@ class MigrationChecks:
     beyond_models: ClassVar[tuple[str, ...]] = ()
     lint_rules: ClassVar[LintRules] = LintRules()
     fingerprint_command: ClassVar[str] = "migrator.fingerprint_files.write_fingerprints(environment, url)"
-    _walks: ClassVar[dict[tuple[type, int], Walk]] = {}
+    _walks: ClassVar[list[tuple[type, DatabaseServer, Walk]]] = []
 
     def test_the_revisions_are_one_chain_whose_head_head_txt_names(self) -> None:
         """Two heads, a cycle, a missing revision, a conflict in HEAD.txt: each is told with its cure."""
@@ -151,10 +151,13 @@ class MigrationChecks:
         )
 
     def _walk(self, runner: Runner, engine: Engine, server: DatabaseServer) -> Walk:
-        key = (type(self), id(server))
-        if key not in self._walks:
-            self._walks[key] = walk_history(runner, engine, read_chain(self.environment))
-        return self._walks[key]
+        # Kept with the server itself: it need not have a hash, and another one may get the id of one that is gone.
+        for checks, walked, known in self._walks:
+            if checks is type(self) and walked is server:
+                return known
+        walk = walk_history(runner, engine, read_chain(self.environment))
+        self._walks.append((type(self), server, walk))
+        return walk
 
     def _described(self, server: DatabaseServer) -> Fingerprint:
         name = f"models_{secrets.token_hex(4)}"
