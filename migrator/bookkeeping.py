@@ -16,7 +16,8 @@ import psycopg
 from sqlalchemy import text
 
 from migrator.classifier import sentence
-from migrator.errors import EnvironmentFilesError, LockLostError, MigratorError, VersionMovedError
+from migrator.errors import LockLostError, MigratorError, VersionMovedError
+from migrator.lineage import floors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,21 +196,10 @@ def floor_of(revisions: RevisionMap, head: str) -> str:
     """
     Return the oldest revision whose code works on a database at *head*.
 
-    That is the newest `compatible_with` of all revisions up to *head*: what one revision broke stays broken,
-    whatever a later one says about itself.
-
     Raises:
         EnvironmentFilesError: A revision names one that is not among its ancestors.
     """
     chain = [revision.revision for revision in revisions.iterate_revisions(head, "base")][::-1]
-    position = {revision: index for index, revision in enumerate(chain)}
-    newest = 0
-    for revision in chain:
-        script: Any = revisions.get_revision(revision)
-        declared = getattr(script.module, "compatible_with", None) or revision
-        if position.get(declared, len(chain)) > position[revision]:
-            raise EnvironmentFilesError(
-                f"Revision {revision} says compatible_with = {declared!r}, which is not one of its ancestors."
-            )
-        newest = max(newest, position[declared])
-    return chain[newest]
+    scripts: list[Any] = [revisions.get_revision(revision) for revision in chain]
+    declared = [getattr(script.module, "compatible_with", None) for script in scripts]
+    return floors_of(chain, dict(zip(chain, declared, strict=True)))[head]

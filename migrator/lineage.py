@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from migrator.errors import EnvironmentFilesError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from migrator.environment import Environment
@@ -50,11 +51,12 @@ def read_lineage(environment: Environment) -> Lineage:
     Return the line of revisions that ends in the environment's head.
 
     Raises:
-        EnvironmentFilesError: A file cannot be read, or the line from head to base is broken.
+        EnvironmentFilesError: A file cannot be read, the line from head to base is broken, or a revision calls itself
+            compatible with one that is not among its ancestors.
     """
     paths = {path.name.partition("_")[0]: path for path in (environment.folder / "versions").glob("*.py")}
     line: list[str] = []
-    declared: dict[str, str] = {}
+    declared: dict[str, str | None] = {}
     revision: str | None = environment.head
     while revision is not None:
         if revision not in paths or revision in declared:
@@ -64,22 +66,35 @@ def read_lineage(environment: Environment) -> Lineage:
             )
         found = _constants(paths[revision])
         line.insert(0, revision)
-        declared[revision] = found.get("compatible_with") or revision
+        declared[revision] = found.get("compatible_with")
         revision = found.get("down_revision")
-    return Lineage(tuple(line), _floors(line, declared))
+    return Lineage(tuple(line), floors_of(line, declared))
 
 
 _parsing = threading.Lock()
 """Two threads in ast.parse at once may end in a SystemError; seen once, on Python 3.11.7."""
 
 
-def _floors(line: list[str], declared: dict[str, str]) -> dict[str, str]:
-    """What one revision broke stays broken, whatever a later one says about itself."""
+def floors_of(line: Sequence[str], declared: Mapping[str, str | None]) -> dict[str, str]:
+    """
+    Return, by revision of *line* (oldest first), the oldest one whose code works on a database at it.
+
+    That is the newest `compatible_with` of all revisions up to it, the revision itself where it is not *declared*: what
+    one revision broke stays broken, whatever a later one says about itself.
+
+    Raises:
+        EnvironmentFilesError: A revision names one that is not among its ancestors.
+    """
+    position = {revision: index for index, revision in enumerate(line)}
     floors: dict[str, str] = {}
     newest = 0
     for index, revision in enumerate(line):
-        floor = declared[revision]
-        newest = max(newest, line.index(floor) if floor in line[: index + 1] else index)
+        floor = declared.get(revision) or revision
+        if position.get(floor, len(line)) > index:
+            raise EnvironmentFilesError(
+                f"Revision {revision} says compatible_with = {floor!r}, which is not one of its ancestors."
+            )
+        newest = max(newest, position[floor])
         floors[revision] = line[newest]
     return floors
 

@@ -129,7 +129,7 @@ def left_at(connection: psycopg.Connection, environment: Environment, revision: 
 
     None: its history does not tell, because it was stamped or restored.
     """
-    if connection.execute(_HAS_HISTORY).fetchone() != (True,):
+    if not has_history(connection):
         return None
     came_from: dict[str, str | None] = {}
     for source, target in connection.execute(_MOVES, (environment.version_table,)).fetchall():
@@ -140,6 +140,11 @@ def left_at(connection: psycopg.Connection, environment: Environment, revision: 
     while at is not None and at not in known:
         at = came_from.pop(at, None)
     return at
+
+
+def has_history(connection: psycopg.Connection) -> bool:
+    """Tell whether the database behind *connection* remembers what was done to it."""
+    return connection.execute(_HAS_HISTORY).fetchone() == (True,)
 
 
 def _verdict(connection: psycopg.Connection, environment: Environment, revision: str, floor: str | None) -> Verdict:

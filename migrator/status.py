@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from alembic.script import ScriptDirectory
 
 from migrator.configuration import alembic_config
-from migrator.probe import probe
+from migrator.probe import has_history, probe
 
 if TYPE_CHECKING:
     import psycopg
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 # As JSON, because an older version of this package kept fewer columns.
 _MOVES = "SELECT pg_catalog.to_jsonb(h) FROM migrator.history h WHERE version_table = %s ORDER BY id"
-_HAS_HISTORY = "SELECT pg_catalog.to_regclass('migrator.history') IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Applied:
 
 def read_moves(connection: psycopg.Connection, environment: Environment) -> list[Move]:
     """Return all that the database behind *connection* remembers of its moves, oldest first, failures too."""
-    if connection.execute(_HAS_HISTORY).fetchone() != (True,):
+    if not has_history(connection):
         return []
     remembered = [row for (row,) in connection.execute(_MOVES, (environment.version_table,)).fetchall()]
     names = [field.name for field in fields(Move)]

@@ -53,7 +53,7 @@ def rebase(environment: Environment, local: str | None = None) -> Rebased:
             f"The {environment.name} environment has {count}, so there is nothing to put on top of something. "
             "Nothing was changed." + (" Rebase them one after the other, naming each." if len(heads) > 1 else "")
         )
-    mine = _named(heads, local) if local else _told(environment, files, heads)
+    mine = _named(heads, local) if local else _told(environment, heads)
     onto = next(head for head in heads if head != mine)
     landed_line = {file.revision for file in _line(files, onto)}
     moved = [file for file in _line(files, mine) if file.revision not in landed_line]
@@ -79,7 +79,7 @@ def _named(heads: list[str], local: str) -> str:
     return found[0]
 
 
-def _told(environment: Environment, files: dict[str, RevisionFile], heads: list[str]) -> str:
+def _told(environment: Environment, heads: list[str]) -> str:
     """Find out which head is local: the one whose line has nothing landed, else as git's conflict says."""
     seals = read_seals(environment)
     sealed = [head for head in heads if head in seals]
@@ -93,7 +93,6 @@ def _told(environment: Environment, files: dict[str, RevisionFile], heads: list[
     if text in heads:
         # What HEAD.txt was made to name is taken for what everybody has.
         return next(head for head in heads if head != text)
-    del files
     raise PermanentError(
         f"It cannot be told which of {' and '.join(heads)} has not landed yet. Nothing was changed. Name it."
     )

@@ -25,6 +25,7 @@ from migrator.classifier import sentence
 from migrator.configuration import alembic_config
 from migrator.errors import MigratorError, PermanentError
 from migrator.fingerprint import fingerprint_path, rendered
+from migrator.lineage import floors_of
 
 if TYPE_CHECKING:
     from migrator.authoring.scratch import Scratch
@@ -207,10 +208,9 @@ def _section(text: str, name: str, content: str) -> str:
 
 
 def _floor(chain: Chain) -> str | None:
-    """Return the newest `compatible_with` of the chain: what one revision broke stays broken."""
-    position = {file.revision: index for index, file in enumerate(chain.revisions)}
-    said = [file.compatible_with or file.revision for file in chain.revisions]
-    return max(said, key=lambda revision: position.get(revision, 0), default=None)
+    """Return the oldest revision whose code works on the chain's head."""
+    declared = {file.revision: file.compatible_with for file in chain.revisions}
+    return floors_of([*declared], declared)[chain.head.revision] if chain.head else None
 
 
 def _format(path: Path) -> None:

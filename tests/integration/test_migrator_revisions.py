@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 from migrator.configuration import alembic_config
 from migrator.errors import DataLossRefusedError, LockLostError, PermanentError, VersionMovedError
 from migrator.lock import LockProof, MigrationLock
+from migrator.state import read_state
 from migrator.urls import engine_url
 from tests.fixtures.small_environment import SmallEnvironment, rows, run_alembic, small_environment
 
@@ -159,6 +160,8 @@ def test_a_floor_that_is_no_ancestor_is_refused_and_nothing_is_kept(tmp_path: Pa
         command.upgrade(alembic_config(small.environment, url=database_url), "head")
 
     assert rows(database_url, "SELECT to_regclass('items')") == [(None,)]
+    # Whoever only looks is told the same.
+    assert "compatible_with = 'nonsense'" in read_state(small.environment, database_url).reason
 
 
 def test_a_downgrade_that_loses_data_wants_consent(tmp_path: Path, database_url: str) -> None:
