@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from pydantic import SecretStr
 
 from api.bounded_connection import BoundedAsyncConnection
@@ -118,6 +118,7 @@ class LogReader:
 
     def __init__(self, url: SecretStr, *, is_replica: bool = False) -> None:
         self._is_replica = is_replica
+        self._reading = 0
         self._pool = AsyncConnectionPool(
             url.get_secret_value(),
             connection_class=BoundedAsyncConnection,
@@ -148,14 +149,28 @@ class LogReader:
         What *work* makes of one session.
 
         Raises:
-            psycopg.Error: The database is away, silent, or refused a query; too many wait already.
+            TooManyRequests: Too many wait already, or all connections went on reading for as long as one may wait.
+            psycopg.Error: The database is away, silent, or refused a query.
         """
-        async with self._pool.connection() as connection:
-            connection.deadline = time.monotonic() + (REPLICA_SECONDS if self._is_replica else READ_SECONDS)
-            await connection.execute(_BEGIN + _BEGIN_AT_REPLICA if self._is_replica else _BEGIN)
-            if self._is_replica:
-                connection.deadline = time.monotonic() + READ_SECONDS
-            return await work(LogSession(connection))
+        try:
+            async with self._pool.connection() as connection:
+                self._reading += 1
+                try:
+                    return await self._run(connection, work)
+                finally:
+                    self._reading -= 1
+        except PoolTimeout as exc:
+            if self._reading < POOL_CONNECTIONS:
+                raise
+            # The server is well, and it is its readers who are in the way of each other.
+            raise TooManyRequests("all connections are reading") from exc
+
+    async def _run(self, connection: BoundedAsyncConnection, work: Callable[[LogSession], Awaitable[Result]]) -> Result:
+        connection.deadline = time.monotonic() + (REPLICA_SECONDS if self._is_replica else READ_SECONDS)
+        await connection.execute(_BEGIN + _BEGIN_AT_REPLICA if self._is_replica else _BEGIN)
+        if self._is_replica:
+            connection.deadline = time.monotonic() + READ_SECONDS
+        return await work(LogSession(connection))
 
 
 def _size_bytes(result: psycopg.pq.abc.PGresult | None) -> int:

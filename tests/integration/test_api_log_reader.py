@@ -3,7 +3,9 @@ import re
 import time
 
 import psycopg
+import pytest
 from psycopg import sql
+from psycopg_pool import TooManyRequests
 from pydantic import SecretStr
 
 from api import log_reader
@@ -78,3 +80,26 @@ def test_an_away_database_is_an_error_in_time(database_url, monkeypatch):
 
     assert isinstance(away, psycopg.OperationalError)
     assert time.monotonic() - began < 1.3
+
+
+def test_who_finds_every_connection_reading_is_told_to_come_again(database_url, monkeypatch):
+    monkeypatch.setattr(log_reader, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(log_reader, "POOL_CONNECTIONS", 1)
+
+    async def run():
+        reader, is_reading, is_over = LogReader(SecretStr(database_url)), asyncio.Event(), asyncio.Event()
+
+        async def hold(_):
+            is_reading.set()
+            await is_over.wait()
+
+        await reader.open()
+        held = asyncio.create_task(reader.run(hold))
+        await is_reading.wait()
+        with pytest.raises(TooManyRequests):
+            await reader.run(hold)
+        is_over.set()
+        await held
+        await reader.close()
+
+    asyncio.run(run())

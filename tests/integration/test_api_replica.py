@@ -1,11 +1,14 @@
 """Logs are read from the replica while it is fresh enough, else from the primary, and callers never notice."""
 
+import asyncio
 import time
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg_pool import TooManyRequests
 
+from api import log_reader
 from api.fresh_reader import Source
 from api.replica_watch import StaleReplicaError, WrongReplicaError
 from logs_db.queries import PageQuery
@@ -134,6 +137,30 @@ def test_a_replica_that_falls_silent_amid_a_read_is_not_waited_for(replicated, r
         answer = await reader.answer(work)
         assert (answer.read_from, answer.result) == (Source.PRIMARY, [{"one": 1}])
         assert tries[1] - tries[0] < 3
+
+    read_fresh(scenario)
+
+
+def test_a_replica_that_is_busy_is_not_left_and_costs_the_primary_nothing(replicated, read_fresh, monkeypatch):
+    monkeypatch.setattr(log_reader, "REPLICA_SECONDS", 0.5)
+    monkeypatch.setattr(log_reader, "POOL_CONNECTIONS", 2)
+
+    async def scenario(reader):
+        await becomes(reader, Source.REPLICA)
+        reading, is_over = asyncio.Semaphore(0), asyncio.Event()
+
+        async def hold(_):
+            reading.release()
+            await is_over.wait()
+
+        held = [asyncio.create_task(reader.answer(hold)) for _ in range(2)]
+        for _ in held:
+            await reading.acquire()
+        with pytest.raises(TooManyRequests):
+            await count(reader)
+        assert reader.watch.report.trouble is None
+        is_over.set()
+        assert {(await answer).read_from for answer in held} == {Source.REPLICA}
 
     read_fresh(scenario)
 
