@@ -21,6 +21,7 @@ POLL_SECONDS: Final = 0.5
 """Between two looks."""
 ANSWER_SECONDS: Final = 2.0
 """What a server may take to answer one."""
+_FAULT: Final = "the API failed at looking at it, see its log"
 
 
 class StaleReplicaError(Exception):
@@ -126,6 +127,15 @@ class ReplicaWatch:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self) -> None:
+        try:
+            await self._ask()
+        except Exception:
+            # Whatever it is, whoever reads must not meet it, and the next look may find all well.
+            if self.report is None or str(self.report.trouble) != _FAULT:
+                logger.exception("looking at the replica failed", extra={"event": "watch_failed"})
+            self.note_failure(_FAULT)
+
+    async def _ask(self) -> None:
         asked_at = time.monotonic()
         primary, replica = await asyncio.gather(self._primary.ask(), self._replica.ask())
         # A primary that is silent or a standby itself tells nothing; what was known of it grows old.

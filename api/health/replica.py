@@ -8,14 +8,17 @@ from api.health.result import CheckResult, failure, warning
 from api.replica_watch import ANSWER_SECONDS, POLL_SECONDS, ReplicaReport, WrongReplicaError
 
 _LATE_SECONDS: Final = 2 * ANSWER_SECONDS + POLL_SECONDS
-_NOT_YET: Final = "The read replica has not been looked at lately; logs are read from the primary if it is too old."
+_LATE: Final = (
+    "The read replica has not been looked at lately; logs are read from the primary if it is too old. See the API's "
+    "log, and start the API again if this lasts."
+)
 
 
 def check_replica(dependencies: Dependencies) -> CheckResult:
     """How many bytes of the primary's log the replica has not replayed, and how old what it shows may be."""
     report = dependencies.replica.report if dependencies.replica else None
     if report is None or time.monotonic() - report.looked_at > _LATE_SECONDS:
-        return CheckResult.of([], value=None, unit="bytes", summary=_NOT_YET)
+        return CheckResult.of([warning(_LATE)], value=None, unit="bytes")
     findings = []
     if report.trouble is not None:
         sentence = f"The read replica is not used, for {report.trouble}; logs are read from the primary. "
