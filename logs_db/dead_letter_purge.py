@@ -6,6 +6,7 @@ What was never replayed goes only with its retention or by an operator's word: i
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
@@ -50,34 +51,38 @@ class Room:
     purged: Totals
 
 
-def purge(connection: psycopg.Connection[Any], selection: Selection) -> Totals:
+def purge(connection: psycopg.Connection[Any], selection: Selection, *, stop: threading.Event | None = None) -> Totals:
     """
     Delete the dead letters of *selection*, the oldest first, and return what they were.
 
     In batches of a transaction each: the connection must be in autocommit.  Two processes may do it at once.
+    Where *stop* is set, no further batch begins.
     """
-    purged = Totals()
-    while True:
+    purged, stop = Totals(), stop or threading.Event()
+    while not stop.is_set():
         batch = _purge_batch(connection, selection)
         purged += batch
         if batch.letters < BATCH_ROWS:
-            return purged
+            break
+    return purged
 
 
-def purge_expired(connection: psycopg.Connection[Any], retention_days: int) -> Totals:
+def purge_expired(
+    connection: psycopg.Connection[Any], retention_days: int, *, stop: threading.Event | None = None
+) -> Totals:
     """Delete those accepted more than *retention_days* ago, as `purge` does."""
     row = connection.execute(_EXPIRY, (retention_days,)).fetchone()
-    return purge(connection, Selection(until=row[0])) if row else Totals()
+    return purge(connection, Selection(until=row[0]), stop=stop) if row else Totals()
 
 
-def make_room(connection: psycopg.Connection[Any], max_bytes: int) -> Room:
+def make_room(connection: psycopg.Connection[Any], max_bytes: int, *, stop: threading.Event | None = None) -> Room:
     """
     Where dead letters take more than *max_bytes*, let go of the oldest that were replayed, as many as it takes.
 
-    No other is touched, so they may go on taking more: health then calls for somebody.
+    No other is touched, so they may go on taking more: health then calls for somebody.  *stop* is as for `purge`.
     """
-    purged = Totals()
-    while (held := held_bytes(connection)) > max_bytes:
+    purged, stop = Totals(), stop or threading.Event()
+    while (held := held_bytes(connection)) > max_bytes and not stop.is_set():
         batch = _purge_batch(connection, Selection(replayed=True))
         purged += batch
         if not batch.letters:

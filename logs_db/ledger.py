@@ -7,6 +7,7 @@ learns from the key that there is nothing left to do.  Finished entries are fold
 
 from __future__ import annotations
 
+import threading
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -115,20 +116,29 @@ def known_entries(cursor: psycopg.Cursor[Any], keys: Iterable[EntryKey]) -> set[
     return set(cursor.execute(_KNOWN, columns).fetchall())
 
 
-def fold(connection: psycopg.Connection[Any], *, generation: str, oldest_ms: int, oldest_seq: int) -> int:
+def fold(
+    connection: psycopg.Connection[Any],
+    *,
+    generation: str,
+    oldest_ms: int,
+    oldest_seq: int,
+    stop: threading.Event | None = None,
+) -> int:
     """
     Fold into sums what is gone from the stream: entries before the oldest one left, and those of other generations.
 
     In batches of a transaction each: the connection must be in autocommit.  Two processes may do it at once.
+    Where *stop* is set, no further batch begins.
     """
-    folded_rows = 0
+    folded_rows, stop = 0, stop or threading.Event()
     parameters = {"generation": generation, "ms": oldest_ms, "seq": oldest_seq, "limit": FOLD_BATCH_ROWS}
-    while True:
+    while not stop.is_set():
         row = connection.execute(_FOLD, parameters).fetchone()
         batch_rows = row[0] if row else 0
         folded_rows += batch_rows
         if batch_rows < FOLD_BATCH_ROWS:
-            return folded_rows
+            break
+    return folded_rows
 
 
 def read_sums(connection: psycopg.Connection[Any], generation: str) -> list[HourSum]:

@@ -57,6 +57,7 @@ class Maintenance:
         self._max_bytes = max_bytes
         self._past_days = max([partitions.ON_DEMAND_PAST_DAYS, *(WAITED_DAYS + days for days in kept.all_days)])
         self._stop = stop
+        # Of the lanes alone: a pass goes on for as long as it takes, and who is at it otherwise the database tells.
         self._making = threading.Lock()
         jobs: dict[str, Job] = {
             "make partitions ahead": partitions.maintain,
@@ -71,13 +72,17 @@ class Maintenance:
         while not self._stop.wait(pause_seconds):
             pause_seconds = EVERY_SECONDS
             for job, complaint in self._jobs:
-                try:
-                    with self._making, maintenance_connection(self._url) as connection:
-                        job(connection)
-                except (psycopg.Error, redis.RedisError) as exc:
-                    complaint.begins(reason_of(exc))
-                else:
-                    complaint.ends()
+                if not self._stop.is_set():
+                    self._do(job, complaint)
+
+    def _do(self, job: Job, complaint: Complaint) -> None:
+        try:
+            with maintenance_connection(self._url) as connection:
+                job(connection)
+        except (psycopg.Error, redis.RedisError) as exc:
+            complaint.begins(reason_of(exc))
+        else:
+            complaint.ends()
 
     def make_days(self, struct: type[LogEvent], days: set[date]) -> datetime | None:
         """
@@ -103,11 +108,11 @@ class Maintenance:
 
     def _fold_ledger(self, connection: psycopg.Connection[Any]) -> None:
         generation, milliseconds, number = self._queue.boundary()
-        ledger.fold(connection, generation=generation, oldest_ms=milliseconds, oldest_seq=number)
+        ledger.fold(connection, generation=generation, oldest_ms=milliseconds, oldest_seq=number, stop=self._stop)
 
     def _let_letters_go(self, connection: psycopg.Connection[Any]) -> None:
-        expired = dead_letter_purge.purge_expired(connection, self._retention_days)
-        room = dead_letter_purge.make_room(connection, self._max_bytes)
+        expired = dead_letter_purge.purge_expired(connection, self._retention_days, stop=self._stop)
+        room = dead_letter_purge.make_room(connection, self._max_bytes, stop=self._stop)
         _tell_of(expired, "dead_letters_expired", "dead letters were deleted because their retention is over")
         _tell_of(room.purged, "dead_letters_made_room", "replayed dead letters were deleted to make room for others")
         if room.held_bytes > self._max_bytes:

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 
 from logs_db.environment import ENVIRONMENT
+from migrator.connections import connect
 from migrator.errors import MigratorError
 from migrator.probe import Probe, Verdict, probe
 from worker.pulse import Pulse
-from worker.store import CONNECT_TIMEOUT_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,7 @@ class SchemaWatch:
 
     def _probe(self) -> Probe:
         if self._connection is None:
-            self._connection = psycopg.connect(
-                self._url,
-                autocommit=True,
-                prepare_threshold=None,
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                application_name="headhunter-schema-watch",
-            )
+            self._connection = connect(self._url, application_name="headhunter-schema-watch", autocommit=True)
         return probe(self._connection, ENVIRONMENT)
 
     def _close(self) -> None:

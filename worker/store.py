@@ -14,6 +14,7 @@ from psycopg.pq import Format
 
 from logs_db import dead_letters, ledger
 from logs_db.dead_letters import DeadLetterRow
+from migrator import connections
 from worker.account import Account, Outcome
 from worker.brake import Brakes
 from worker.decode import Batch, Dead, Row
@@ -25,7 +26,6 @@ from worker.suspects import RowKey
 from worker.tables import COPY_NEW, TABLES, copy_rows, rows_of
 
 STATEMENT_TIMEOUT_SECONDS = 60
-CONNECT_TIMEOUT_SECONDS = 5
 
 _BEGIN = sql.SQL(
     "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL TimeZone = 'UTC'; SET LOCAL statement_timeout = {}"
@@ -69,34 +69,19 @@ def connect(url: str, *, application_name: str) -> psycopg.Connection[Any]:
     Raises:
         psycopg.OperationalError: The server is away; try again.
     """
-    connection = psycopg.connect(
-        url,
-        autocommit=True,
-        prepare_threshold=None,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        application_name=application_name,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-    )
+    connection = connections.connect(url, application_name=application_name, autocommit=True)
     connection.adapters.register_dumper(None, _JsonTextDumper)
     return connection
 
 
 def maintenance_connection(url: str) -> psycopg.Connection[Any]:
     """
-    A connection for changing the tables, in autocommit: each statement, or block, is a transaction of its own.
+    A connection for changing the tables, in UTC and autocommit: each statement, or block, is a transaction of its own.
 
     Raises:
         psycopg.OperationalError: The server is away; try again.
     """
-    return psycopg.connect(
-        url,
-        autocommit=True,
-        prepare_threshold=None,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        application_name="headhunter-maintenance",
-    )
+    return connections.connect(url, application_name="headhunter-maintenance", autocommit=True)
 
 
 def write_new(connection: psycopg.Connection[Any], batch: Batch) -> Written:
