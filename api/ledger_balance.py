@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from log_events.event_queue import EventQueue
+from log_events.event_queue import EventQueue, QueueAccounts
 from logs_db import ledger
 
 
@@ -21,11 +21,8 @@ class BalanceLine:
     written: int
     deduplicated: int
     dead: int
-
-    @property
-    def imbalance(self) -> int:
-        """Events accepted of which nobody knows what became of them; negative where more were written than accepted."""
-        return self.accepted - self.waiting - self.written - self.deduplicated - self.dead
+    imbalance: int
+    """Events accepted of which nobody knows what became of them; negative where more were written than accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +59,42 @@ class Balance:
 
     @property
     def imbalance(self) -> int:
-        """0 at rest; while a batch is committed but not yet acknowledged it may be negative for an instant."""
-        return sum(line.imbalance for line in self.lines)
+        """All lines together without regard to their signs: what is missing in one is not made up for by another."""
+        return sum(abs(line.imbalance) for line in self.lines)
 
 
 def read_balance(queue: EventQueue, connection: psycopg.Connection[Any]) -> Balance:
     """
-    Hold both sides against each other.
+    Hold both sides against each other; what moves meanwhile is no imbalance.
+
+    The queue is asked before the database, so what it no longer holds has been committed; and again after it, so what
+    the database knows has been accepted.  A surplus is seen in full once nothing of its hour waits.
 
     Raises:
         redis.RedisError, psycopg.Error: A side does not answer.
     """
     accounts = queue.accounts()
     sums = {(found.accepted_hour, found.kind): found for found in ledger.read_sums(connection, accounts.generation)}
-    lines = []
-    for hour, kind in sorted(accounts.accepted.keys() | sums.keys()):
-        known = sums.get((hour, kind)) or ledger.HourSum(hour, kind, 0, 0, 0)
-        lines.append(
-            BalanceLine(
-                hour=hour,
-                kind=kind,
-                accepted=accounts.accepted.get((hour, kind), 0),
-                waiting=accounts.waiting.get((hour, kind), 0),
-                written=known.written_events,
-                deduplicated=known.deduplicated_events,
-                dead=known.dead_events,
-            )
-        )
-    return Balance(accounts.generation, tuple(lines))
+    later = queue.accounts()
+    if later.generation != accounts.generation:
+        return read_balance(queue, connection)
+    keys = sorted(accounts.accepted.keys() | sums.keys())
+    return Balance(accounts.generation, tuple(_line(key, accounts, sums.get(key), later) for key in keys))
+
+
+def _line(
+    key: tuple[datetime, str], accounts: QueueAccounts, found: ledger.HourSum | None, later: QueueAccounts
+) -> BalanceLine:
+    known = found or ledger.HourSum(*key, 0, 0, 0)
+    accepted, waiting = accounts.accepted.get(key, 0), accounts.waiting.get(key, 0)
+    missing = accepted - waiting - known.events
+    surplus = known.events - later.accepted.get(key, 0)
+    return BalanceLine(
+        *key,
+        accepted=accepted,
+        waiting=waiting,
+        written=known.written_events,
+        deduplicated=known.deduplicated_events,
+        dead=known.dead_events,
+        imbalance=missing if missing > 0 else -max(surplus, 0),
+    )

@@ -209,15 +209,18 @@ class EventQueue:
         return (generation or b"").decode(), int(milliseconds), int(number)
 
     def accounts(self) -> QueueAccounts:
-        """What was ever accepted and what still waits, by hour and kind, in one round trip."""
+        """What was ever accepted and what still waits, by hour and kind."""
+        _, oldest_ms, _ = self.boundary()
         with self.client.pipeline(transaction=True) as pipeline:
             pipeline.get(self.keys.generation)
             pipeline.hgetall(self.keys.accepted)
             pipeline.hgetall(self.keys.waiting)
             pipeline.xlen(self.keys.stream)
-            generation, accepted, waiting, entries = pipeline.execute()
-        # What an empty stream is said to hold, somebody took out past the scripts: it waits no more.
-        return QueueAccounts((generation or b"").decode(), _by_hour(accepted), _by_hour(waiting) if entries else {})
+            generation, accepted, held, entries = pipeline.execute()
+        # What is said to wait in an empty stream, or before its first entry, somebody took out past the scripts.
+        oldest = datetime.fromtimestamp(oldest_ms // 3_600_000 * 3600, tz=UTC)
+        waiting = {key: events for key, events in _by_hour(held).items() if entries and key[0] >= oldest}
+        return QueueAccounts((generation or b"").decode(), _by_hour(accepted), waiting)
 
     def beat(self, heartbeat: WorkerHeartbeat) -> None:
         """Note a worker's heartbeat; works on a full Redis."""

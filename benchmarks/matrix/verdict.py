@@ -68,7 +68,7 @@ def judge(run: str, accepted: set[str], database_url: str, redis_url: str) -> Ve
         accepted=len(accepted),
         lost=len(accepted - found.keys()),
         doubled=found.total() - len(found),
-        imbalance=sum(abs(line.imbalance) for line in balance.lines),
+        imbalance=balance.imbalance,
         unfinished=depth.events + depth.in_flight_entries,
         wrong_sums=sum(run in wrong.key for wrong in wrong_sums),
     )
