@@ -1,18 +1,15 @@
 """Reads logs for commands: the database that is meant for reading, where one is named, and the API's own ways."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import typer
 from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 from pydantic import SecretStr
 
 from api.log_reader import LogReader
-from headhunter.faults import WRONG_USAGE
-from migrator.urls import checked_postgres_url
+from headhunter.logs_stores import url_of
 
 Result = TypeVar("Result")
 VARIABLES = ("LOGS_READ_DATABASE_URL", "LOGS_DATABASE_URL")
@@ -28,7 +25,7 @@ def run_reading(work: Callable[[LogReader], Awaitable[Result]]) -> Result:
         typer.Exit: No URL is set, or it is none of PostgreSQL; that has been said.
         psycopg.Error: The database is away, silent, or refused a query.
     """
-    return asyncio.run(_run(_url(), work))
+    return asyncio.run(_run(SecretStr(url_of(VARIABLES)), work))
 
 
 async def _run(url: SecretStr, work: Callable[[LogReader], Awaitable[Result]]) -> Result:
@@ -42,15 +39,3 @@ async def _run(url: SecretStr, work: Callable[[LogReader], Awaitable[Result]]) -
             raise
     finally:
         await reader.close()
-
-
-def _url() -> SecretStr:
-    variable = next((name for name in VARIABLES if os.environ.get(name)), None)
-    if variable is None:
-        typer.echo("LOGS_DATABASE_URL is not set; `make up` writes it to .headhunter/stack.env.", err=True)
-        raise typer.Exit(WRONG_USAGE)
-    try:
-        return SecretStr(checked_postgres_url(os.environ[variable]))
-    except ValueError as exc:
-        typer.echo(f"{variable} {exc}", err=True)
-        raise typer.Exit(WRONG_USAGE) from None

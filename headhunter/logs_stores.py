@@ -1,7 +1,7 @@
 """The logs database and its queue, as the environment names them, for commands that are run by hand."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,14 +37,24 @@ def logs_connection() -> Iterator[psycopg.Connection[Any]]:
     Raises:
         typer.Exit: The variable is not set or no URL of PostgreSQL; that has been said.
     """
-    url = ENVIRONMENT.url_from_variables()
-    if url is None:
+    url = url_of(ENVIRONMENT.url_variables)
+    with psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="headhunter-logs") as connection:
+        yield connection
+
+
+def url_of(variables: Sequence[str]) -> str:
+    """
+    What the first of *variables* holds that is set, LOGS_DATABASE_URL being one of them.
+
+    Raises:
+        typer.Exit: None is set, or it holds no URL of PostgreSQL; that has been said.
+    """
+    variable = next((name for name in variables if os.environ.get(name)), None)
+    if variable is None:
         typer.echo("LOGS_DATABASE_URL is not set; `make up` writes it to .headhunter/stack.env.", err=True)
         raise typer.Exit(WRONG_USAGE)
     try:
-        checked = checked_postgres_url(url)
+        return checked_postgres_url(os.environ[variable])
     except ValueError as exc:
-        typer.echo(f"LOGS_DATABASE_URL {exc}", err=True)
+        typer.echo(f"{variable} {exc}", err=True)
         raise typer.Exit(WRONG_USAGE) from None
-    with psycopg.connect(checked, autocommit=True, connect_timeout=5, application_name="headhunter-logs") as connection:
-        yield connection

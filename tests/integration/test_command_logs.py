@@ -86,6 +86,12 @@ def test_a_missing_or_wrong_url_is_wrong_usage_and_never_shown(run, monkeypatch)
     assert "s3cret-word" not in wrong.output
 
 
+def test_the_variable_that_is_wrong_is_the_one_that_is_named(run, monkeypatch):
+    monkeypatch.setenv("LOGS_MIGRATION_DATABASE_URL", "mysql://u@h/d")
+
+    assert run("dead-letters", "list").stderr.startswith("LOGS_MIGRATION_DATABASE_URL does not ")
+
+
 def test_sums_are_held_against_the_rows(run, logs_connection):
     assert "are right" in run("rollups", "check").stdout
     with logs_connection.cursor() as cursor:
