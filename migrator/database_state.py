@@ -11,6 +11,8 @@ from migrator.lock import LockHolder
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from migrator.conversion_bounds import ConversionBound
+
 
 class State(StrEnum):
     """What a database is to this code; of several that hold, the one to see to first."""
@@ -88,6 +90,7 @@ class DatabaseState:
         differences: How its catalog differs from what its revision makes, a line each; empty too where there is no
             stored fingerprint, or *looks_closely* was false.
         invalid_objects: INVALID indexes and constraints by name, with what repairs each.
+        bounds: What conversions that were broken off left on tables; empty too where *looks_closely* was false.
         took_ms: How long the look took.
     """
 
@@ -103,6 +106,7 @@ class DatabaseState:
     migration: Migration | None = None
     differences: tuple[str, ...] = ()
     invalid_objects: dict[str, str] = field(default_factory=dict)
+    bounds: tuple[ConversionBound, ...] = ()
     took_ms: int = 0
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ import psycopg
 
 from migrator.bounded_connection import BoundedConnection
 from migrator.classifier import sentence
+from migrator.conversion_bounds import conversion_bounds
 from migrator.database_state import DatabaseState, Migration, State
 from migrator.errors import MigratorError
 from migrator.fingerprint import Fingerprint, differences, fingerprint_path, read_fingerprint, stored_fingerprint
@@ -175,7 +176,8 @@ class _Look:
         )
 
     def _closer(self, told: DatabaseState) -> DatabaseState:
-        """Look for INVALID objects and, where the revision has a fingerprint, for drift."""
+        """Look for INVALID objects, for bounds and, where the revision has a fingerprint, for drift."""
+        bounds = conversion_bounds(self._connection)
         invalid = dict(invalid_indexes(self._connection))
         lines: list[str] = []
         revision = told.revision
@@ -185,9 +187,10 @@ class _Look:
             if found is not None:
                 invalid |= _unvalidated(expected, found)
                 lines = differences(expected, _as_if_valid(expected, found))
-        if (invalid or lines) and self._moved_since(told):
+        if (invalid or lines or bounds) and self._moved_since(told):
             return self.state()
-        told = replace(told, differences=tuple(lines), invalid_objects=invalid)
+        reason = " ".join([told.reason, *(f"{bound}." for bound in bounds)])
+        told = replace(told, reason=reason, differences=tuple(lines), invalid_objects=invalid, bounds=bounds)
         # What is behind may be half-way through a revision that works outside a transaction: running it mends that.
         if told.state not in {State.AT_HEAD, State.AHEAD_COMPATIBLE}:
             return told

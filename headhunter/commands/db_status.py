@@ -57,6 +57,7 @@ def _details(state: DatabaseState) -> dict[str, object]:
         "pending": ", ".join(state.pending) or "nothing",
         "migrating now": state.migration or "nobody",
         "invalid": "; ".join(f"{name}: {cure}" for name, cure in state.invalid_objects.items()) or "nothing",
+        "broken off": "; ".join(map(str, state.bounds)) or "no conversion",
         "drifted in": "; ".join(state.differences) or "nothing",
     }
 
