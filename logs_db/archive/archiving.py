@@ -9,7 +9,7 @@ run removes it.  Whoever is killed later leaves an archive, and the next run fin
 from __future__ import annotations
 
 import secrets
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -25,10 +25,11 @@ from logs_db.archive.verification import verify
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     import psycopg
 
+    from logs_db.archive.columns import Column
     from logs_db.archive.store import Store
     from logs_db.detachment import Detached
 
@@ -110,8 +111,9 @@ class _Work:
             manifest = read_manifest(self.store, self.partition.table, self.partition.name)
             if manifest.columns != columns:
                 return None
-            pieces = read_pieces(self.connection, self.partition.relation, columns, self.stop)
-            if manifest.content_sha256 != digest_of(pieces):
+            with self._pieces(columns) as pieces:
+                content_sha256 = digest_of(pieces)
+            if manifest.content_sha256 != content_sha256:
                 return None
             verify(self.store, manifest)
         except ArchiveError:
@@ -124,8 +126,8 @@ class _Work:
         name = f"{self.partition.name}.{secrets.token_hex(4)}.parquet"
         with self.store.writing(f"{self.partition.table}/{name}") as file:
             counted = CountingFile(file)
-            pieces = read_pieces(self.connection, self.partition.relation, columns, self.stop)
-            content = write_file(counted, pieces, columns)
+            with self._pieces(columns) as pieces:
+                content = write_file(counted, pieces, columns)
         least, most = content.bounds
         manifest = Manifest(
             format=FORMAT,
@@ -146,6 +148,10 @@ class _Work:
         verify(self.store, manifest)
         write_manifest(self.store, manifest)
         return manifest
+
+    def _pieces(self, columns: list[Column]) -> closing[Generator[bytes, None, None]]:
+        """The rows; whatever fails amid them ends the COPY, so that the connection can do what comes next."""
+        return closing(read_pieces(self.connection, self.partition.relation, columns, self.stop))
 
     def record(self, manifest: Manifest) -> None:
         """Say in the database that it is archived."""

@@ -13,7 +13,7 @@ from logs_db.archive.extra import load
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import psycopg
 
@@ -34,7 +34,7 @@ def read_pieces(
     relation: Relation,
     columns: Sequence[Column],
     stop: threading.Event | None = None,
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """
     The rows of *relation* as of one moment, in pieces that end with a row.
 

@@ -14,6 +14,7 @@ from logs_db import retention
 from logs_db.archive import archiving, table_rows
 from logs_db.archive.errors import ArchiveError
 from logs_db.archive.manifest import read_manifest
+from logs_db.archive.parquet import CountingFile
 from logs_db.archive.store import open_store
 from logs_db.archive.verification import verify
 from logs_db.detachment import Detached
@@ -210,6 +211,23 @@ def test_what_cannot_be_archived_is_kept_and_said_why(retained, folder, tmp_path
         assert "pip install 'headhunter[archive]'" in obstacle(folder)
     assert retained.execute("SELECT count(*) FROM archived_partitions").fetchone() == (0,)
     assert keep(retained, folder).dropped == (day.name,)
+
+
+def test_an_archive_that_fails_amid_a_large_day_says_why(shared, folder, day, monkeypatch):
+    monkeypatch.setattr(table_rows, "PIECE_ROWS", 2)
+    written = []
+
+    def write_once(file, data) -> int:
+        written.append(data)
+        if len(written) > 1:
+            raise OSError(28, "No space left on device")
+        return len(bytes(data))
+
+    monkeypatch.setattr(CountingFile, "write", write_once)
+    with pytest.raises(ArchiveError, match="cannot be written: No space left on device"):
+        archiving.archive(shared, open_store(str(folder)), day)
+    assert len(written) > 1
+    assert files(folder) == []
 
 
 def test_two_processes_never_archive_the_same_partition(shared, folder, day):
