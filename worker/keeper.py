@@ -60,7 +60,7 @@ class Keeper:
                 with maintenance_connection(self._url) as connection:
                     before_drop = hook(connection, self._archive_url, self._stop)
                     report = retention.run(connection, self._kept, before_drop=before_drop, stop=self._stop)
-            except psycopg.Error as exc:
+            except Exception as exc:  # noqa: BLE001 - rows may be kept for longer, but ingest goes on
                 self._complaint.begins(reason_of(exc))
                 continue
             self._tell(report)

@@ -101,6 +101,14 @@ def test_a_worker_whose_role_may_only_write_rows_writes_them_and_tells_what_it_c
     wait_until(lambda: any(seen.report.troubles and seen.report.rows_written for seen in event_queue.heartbeats()))
 
 
+def test_what_goes_wrong_with_retention_in_any_way_is_told_and_ends_no_worker(retained_url, pulse, monkeypatch):
+    monkeypatch.setattr(keeper, "hook", lambda *_: int("no number"))
+
+    run(retained_url, pulse, lambda: pulse.troubles)
+
+    assert pulse.troubles == {"drop what is past its retention": "ValueError"}
+
+
 def _counted(begins, passes):
     def counted(self, reason):
         passes.append(reason)

@@ -202,6 +202,7 @@ def test_what_cannot_be_archived_is_kept_and_said_why(retained, folder, tmp_path
     assert "cannot be written: Not a directory. No partition was dropped" in obstacle(tmp_path / "file")
     assert "kind gopher://, which is not known" in obstacle("gopher://logs")
     assert "the relative path logs/old, which another process" in obstacle("logs/old")
+    assert "Could not determine home directory" in obstacle("~nobody-at-all/archive")
     with monkeypatch.context() as patch:
         patch.setattr("logs_db.archive.store.os.fsync", full)
         assert "No space left on device" in obstacle(folder)
