@@ -42,7 +42,8 @@ def _quick_path(path: str) -> str:
 
 
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
-Text = Annotated[str, Field(max_length=255), AfterValidator(_without_nul)]
+# Not empty: whoever asks for that has lost the value on the way, and would be shown the rows of everybody.
+Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_without_nul)]
 
 
 JsonObject = Annotated[str, Field(max_length=2000), AfterValidator(_without_nul), AfterValidator(_json_object)]
@@ -99,7 +100,7 @@ class SystemLogParameters(PageParameters):
         max_length=MAX_VALUES,
         description="Rows of this component; may be given several times.",
     )
-    text: Annotated[Text, Field(min_length=1)] | None = Field(
+    text: Text | None = Field(
         None,
         description="Rows whose message contains this, in any case; % and _ stand for themselves. Without an index of "
         "trigrams on message, a page looks at 200,000 rows at most, see searched_since.",

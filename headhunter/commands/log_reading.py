@@ -115,6 +115,8 @@ def tell_story(
     as_json: AsJson = False,
 ) -> None:
     """Tell all events of a request or trace, of both tables, oldest first; of 30 days, of a trace 1, unless given."""
+    if not request_id:
+        raise typer.BadParameter("the id is empty")
     window = _window(since, until, TRACE_SPAN if of_trace else DEFAULT_SPAN, longest=LONGEST_SPAN)
     read = partial(
         read_story,
@@ -198,7 +200,8 @@ def _events(filters: LogFilter, rows: list[dict[str, Any]]) -> list[LogEvent]:
 
 def _filters(of_calls: bool, given: dict[str, Any]) -> LogFilter:
     """What the options say, refused as the API would."""
-    named = {name: value for name, value in given.items() if value}
+    # An empty text is what got lost on its way, and must be refused; None, False and no values are what was not given.
+    named = {name: value for name, value in given.items() if value or value == ""}
     try:
         return (LlmLogParameters if of_calls else SystemLogParameters).model_validate(named).filters()
     except ValidationError as exc:

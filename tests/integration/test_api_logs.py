@@ -169,6 +169,8 @@ def test_a_row_of_a_fast_clock_is_shown_without_asking(client, logs):
         ({"level": "LOUD"}, "level.0: "),
         ({"component": "a\0b"}, "component.0: no text in the database contains NUL"),
         ({"component": "x" * 300}, "component.0: "),
+        ({"request_id": ""}, "request_id: "),
+        ({"component": ["a", ""]}, "component.1: "),
         ({"colour": "red"}, "colour: "),
         ({"cursor": "x"}, "begin anew"),
     ],

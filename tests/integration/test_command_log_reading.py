@@ -61,6 +61,8 @@ def test_a_line_tells_the_event_and_is_no_command_to_the_terminal(run, logs):
         (["search", "--since", "1000d"], "longer than 366 days"),
         (["search", "--llm", "--text", "x"], "text: "),
         (["story", "r", "--since", "40d"], "longer than 31 days"),
+        (["search", "--request", ""], "request_id: "),
+        (["story", ""], "the id is empty"),
         (["event", str(uuid4())], "holds no time"),
     ],
 )
