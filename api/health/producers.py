@@ -43,7 +43,8 @@ def check_producers(dependencies: Dependencies) -> CheckResult:
                 "themselves, oldest first. See the check of the queue."
             )
         )
-    summary = f"{len(alive)} producers report, {buffered} events in their buffers, none on disk."
+    on_disk = "" if spools else ", none on disk"
+    summary = f"{len(alive)} producers report, {buffered} events in their buffers{on_disk}."
     return CheckResult.of(findings, value=dropped, unit="events", summary=summary)
 
 

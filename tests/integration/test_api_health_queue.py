@@ -128,6 +128,7 @@ def test_events_that_producers_keep_on_disk_are_told_once_a_host(queue_dependenc
 
     assert result.status == "warn"
     assert "(3.0 MiB on host)" in result.message
+    assert "none on disk" not in result.message
 
 
 def test_a_redis_user_without_info_still_gets_the_queue_checked(queue_dependencies, event_queue, redis_url):
