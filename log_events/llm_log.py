@@ -8,11 +8,12 @@ import msgspec
 from log_events.columns import Count, JsonText, Text, Text16, Text20, Text32, Text50, Text100, Text255, Time
 
 
-class LlmLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+class LlmLogEvent(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2, gc=False):
     """
     One call of a language model, its fields in the order of the table's columns.
 
-    On the wire it is an array, so a field may only ever be added at the end.
+    On the wire it is an array, so a field may only ever be added at the end.  The codec refuses a longer array; the
+    worker then looks at it closely, and keeps what a newer release has added.
     """
 
     id: UUID

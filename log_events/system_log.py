@@ -7,11 +7,12 @@ import msgspec
 from log_events.columns import JsonText, Level, Text, Text16, Text32, Text100, Text255, Time
 
 
-class SystemLogEvent(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+class SystemLogEvent(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1, gc=False):
     """
     One line of a program's log, its fields in the order of the table's columns.
 
-    On the wire it is an array, so a field may only ever be added at the end.
+    On the wire it is an array, so a field may only ever be added at the end.  The codec refuses a longer array; the
+    worker then looks at it closely, and keeps what a newer release has added.
     """
 
     id: UUID

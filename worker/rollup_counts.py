@@ -47,7 +47,8 @@ class RollupCounts:
         self._calls += calls
         minute = _minute(times[0])
         if minute == _minute(times[1]):
-            self._lines[minute].update(map(_LINE_KEY, lines))
+            # Written out, not _LINE_KEY: on the way of every event it takes half the time.
+            self._lines[minute].update([(line.level, line.component, line.error_type) for line in lines])
         else:
             for line in lines:
                 self.add(line)

@@ -9,7 +9,9 @@ import redis
 from log_events.event_queue import EventQueue
 from tests.fixtures.entries import LLM, SYSTEM
 from tests.fixtures.logs import llm_event as llm_call
-from tests.fixtures.written import entry, letters, rows
+from tests.fixtures.logs import system_event
+from tests.fixtures.written import again, entry, letters, rows
+from worker.entry import Entry
 from worker.mending import mend
 from worker.receive import Receiver
 from worker.write import Writer
@@ -74,6 +76,17 @@ def test_a_cost_of_more_digits_than_numeric_holds_is_a_dead_letter_by_either_doo
 
     assert (rows(logs_connection), letters(logs_connection)) == (1, {"out_of_range": 2})
     assert logs_connection.execute("SELECT cost_usd FROM llm_logs").fetchall() == [(Decimal(long_cost),)]
+
+
+def test_a_framed_event_becomes_the_same_whether_it_is_new_or_delivered_again(writer, logs_connection):
+    def odd() -> Entry:
+        return entry(system_event(), system_event(extra_data="[1]"), llm_call(cost_usd=Decimal("1e-2000")))
+
+    writer.write([odd()])
+    assert (rows(logs_connection), letters(logs_connection)) == (1, {"wrong_type": 1, "out_of_range": 1})
+
+    writer.write([again(odd())])
+    assert (rows(logs_connection), letters(logs_connection)) == (2, {"wrong_type": 2, "out_of_range": 2})
 
 
 def test_what_the_driver_itself_refuses_is_a_dead_letter_and_costs_its_neighbours_nothing(

@@ -13,7 +13,6 @@ from log_events.system_log import SystemLogEvent
 from log_events.uuid7 import uuid7
 from log_events.wire import encode_frame, join_frame
 from tests.fixtures.entries import ACCEPTED, ACCEPTED_MS, LLM, SYSTEM, decoded, framed, only, pushed, system_event
-from worker.decode import decode_batch
 from worker.entry import Entry
 from worker.verdicts import MEANINGS, Reason
 
@@ -204,40 +203,8 @@ def test_an_event_larger_than_16_mebibytes_keeps_its_size_its_hash_and_its_first
     assert (letter.raw, letter.raw_is_complete) == (raw[: 64 * 1024], False)
 
 
-def test_a_frame_that_keeps_the_contract_is_decoded_in_one_step():
-    events = [system_event(extra_data='{"a":1}'), system_event(level="ERROR")]
-
-    assert decode_batch([framed(encode_frame(events), count=2)]).system_logs == events
-
-
-def test_a_damaged_frame_becomes_one_dead_letter():
-    frame = bytearray(encode_frame([system_event()]))
-    frame[-1] ^= 1
-
-    letter = only(framed(bytes(frame)))
-
-    assert (letter.reason, letter.raw, letter.entry_index) == (Reason.DAMAGED_FRAME, bytes(frame), None)
-
-
-def test_a_frame_of_an_unknown_version_becomes_one_dead_letter():
-    assert only(framed(encode_frame([system_event()]), version=b"9")).reason is Reason.UNKNOWN_VERSION
-
-
 def test_an_entry_that_is_neither_frame_nor_list_becomes_one_dead_letter():
     assert only(Entry(b"%d-0" % ACCEPTED_MS, {b"foreign": b"field"})).reason is Reason.DAMAGED_FRAME
-
-
-def test_a_bad_event_in_a_frame_costs_its_neighbours_nothing():
-    good = system_event()
-    bad = msgspec.msgpack.encode([1, good.id.bytes, ACCEPTED, "LOUD", "c", "m"])
-    unknown = msgspec.msgpack.encode([9, "?"])
-    encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-
-    rows, letters = decoded(framed(join_frame([encode(good), bad, unknown, b"\xc0"]), count=4))
-
-    assert [row.event for row in rows] == [good]
-    assert [letter.reason for letter in letters] == [Reason.UNKNOWN_LEVEL, Reason.UNKNOWN_TYPE, Reason.NOT_AN_OBJECT]
-    assert [letter.entry_index for letter in letters] == [1, 2, 3]
 
 
 def test_a_bad_event_that_is_sent_again_is_one_dead_letter_if_it_has_an_id_of_its_own():
@@ -254,23 +221,6 @@ def test_a_bad_event_that_is_sent_again_is_one_dead_letter_if_it_has_an_id_of_it
     ):
         again = Entry(b"%d-7" % ACCEPTED_MS, first.fields)
         assert (only(first).id == only(again).id) is is_one
-
-
-def test_invalid_utf8_in_a_frames_text_is_replaced():
-    text = msgspec.msgpack.encode("a?b").replace(b"?", b"\xff")
-    head = msgspec.msgpack.encode([1, uuid7(ACCEPTED_MS).bytes, ACCEPTED, "INFO", "c"])
-    raw = bytes([head[0] + 1]) + head[1:] + text
-
-    assert only(framed(join_frame([raw]))).message == "a\ufffdb"
-
-
-def test_a_longer_array_of_a_newer_producer_keeps_what_is_unknown():
-    encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-    values = [1, *msgspec.structs.astuple(system_event(component="x" * 200)), "new"]
-
-    event = only(framed(join_frame([encode(values)])))
-
-    assert json.loads(event.extra_data)["field_17"] == "new"
 
 
 def test_every_reason_has_its_meaning():
