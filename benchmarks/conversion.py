@@ -21,8 +21,9 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.ingest.postgres import start_without_checkpoints
 from logs_db.environment import ENVIRONMENT
-from servers.postgres import PostgresServer, find_binaries
+from servers.postgres import PostgresServer
 
 ROWS = int(os.environ.get("HEADHUNTER_BENCH_ROWS", "2000000"))
 KILLS = int(os.environ.get("HEADHUNTER_BENCH_KILLS", "20"))
@@ -100,9 +101,7 @@ class Outcome:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headhunter-conversion-") as folder:
-        server = PostgresServer.start(
-            Path(folder), binaries=find_binaries(MAJOR), settings={"max_wal_size": "4GB", "checkpoint_timeout": "1h"}
-        )
+        server = start_without_checkpoints(Path(folder), MAJOR)
         with server:
             _fill(server)
             print(f"PostgreSQL {server.major}, {ROWS:,} system logs, {ROWS // 4:,} LLM logs, {CLIENTS} legacy clients")

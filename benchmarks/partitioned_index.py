@@ -25,7 +25,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.conversion import MAJOR, ROOT
-from servers.postgres import PostgresServer, find_binaries
+from benchmarks.ingest.postgres import start_without_checkpoints
 
 KILLS = int(os.environ.get("HEADHUNTER_BENCH_KILLS", "100"))
 ROWS = int(os.environ.get("HEADHUNTER_BENCH_ROWS", "20000"))
@@ -119,11 +119,7 @@ class Done:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headhunter-index-") as folder:
-        server = PostgresServer.start(
-            Path(folder) / "postgres",
-            binaries=find_binaries(MAJOR),
-            settings={"max_wal_size": "4GB", "checkpoint_timeout": "1h"},
-        )
+        server = start_without_checkpoints(Path(folder) / "postgres", MAJOR)
         with server:
             url = server.create_database("events")
             with psycopg.connect(url, autocommit=True) as connection:

@@ -25,12 +25,13 @@ from typing import Any
 import psycopg
 
 from benchmarks.conversion import MAJOR, ROOT
+from benchmarks.ingest.postgres import start_without_checkpoints
 from logs_db import retention
 from logs_db.environment import ENVIRONMENT
 from logs_db.partitions import ensure_days
 from logs_db.retention_plan import Retention
 from migrator.upgrade import upgrade_to_head
-from servers.postgres import PostgresServer, find_binaries
+from servers.postgres import PostgresServer
 
 ROWS = int(os.environ.get("HEADHUNTER_BENCH_ROWS", "1000000"))
 RUNS = int(os.environ.get("HEADHUNTER_BENCH_RUNS", "3"))
@@ -77,11 +78,7 @@ Span = tuple[float, float]
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headhunter-retention-") as folder:
-        server = PostgresServer.start(
-            Path(folder) / "postgres",
-            binaries=find_binaries(MAJOR),
-            settings={"max_wal_size": "4GB", "checkpoint_timeout": "1h"},
-        )
+        server = start_without_checkpoints(Path(folder) / "postgres", MAJOR)
         with server:
             print(f"PostgreSQL {server.major}, days of {ROWS:,} rows, {CLIENTS} clients of 100 rows each 20 ms")
             stalls: dict[str, list[float]] = {}

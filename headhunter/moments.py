@@ -1,7 +1,13 @@
 """Times and spans as operators write them on the command line."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import typer
+
+Parsed = TypeVar("Parsed")
 
 _SPAN = re.compile(r"([0-9]{1,9})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -34,6 +40,23 @@ def parse_moment(text: str, now: datetime) -> datetime:
         return now - parse_span(text) if _SPAN.fullmatch(text.strip().lower()) else _in_utc(text)
     except OverflowError:
         raise ValueError(f"{text!r} lies outside the years 1 to 9999") from None
+
+
+def moment_option(text: str) -> datetime:
+    """The moment that the command line names, as `parse_moment` takes it."""
+    return _as_option(lambda: parse_moment(text, datetime.now(UTC)))
+
+
+def span_option(text: str) -> timedelta:
+    """The span that the command line names, as `parse_span` takes it."""
+    return _as_option(lambda: parse_span(text))
+
+
+def _as_option(parse: Callable[[], Parsed]) -> Parsed:
+    try:
+        return parse()
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc)) from None
 
 
 def _in_utc(text: str) -> datetime:

@@ -15,7 +15,7 @@ from headhunter.commands.databases import AsJson
 from headhunter.faults import TEMPORARY
 from headhunter.letter_replay import Outgoing, SendReport, outgoing, send_all
 from headhunter.logs_stores import logs_connection, logs_queue
-from headhunter.moments import parse_moment, parse_span
+from headhunter.moments import moment_option, span_option
 from headhunter.output import print_table, printable
 from log_events.event_queue import DEFAULT_MAX_BYTES, EventQueue
 from log_events.redaction import redacted
@@ -28,28 +28,16 @@ from worker.peers import running_heads
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The events that could not become rows.")
 
 
-def _moment(text: str) -> datetime:
-    try:
-        return parse_moment(text, datetime.now(UTC))
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc)) from None
-
-
-def _span(text: str) -> timedelta:
-    try:
-        return parse_span(text)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc)) from None
-
-
 Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID...", help="These.", show_default=False)]
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason, for example not_json.")]
 Since = Annotated[
     datetime | None,
-    typer.Option(parser=_moment, metavar="TIME", help="Only those accepted since then: ISO 8601 (UTC), or 2h for ago."),
+    typer.Option(
+        parser=moment_option, metavar="TIME", help="Only those accepted since then: ISO 8601 (UTC), or 2h for ago."
+    ),
 ]
 Until = Annotated[
-    datetime | None, typer.Option(parser=_moment, metavar="TIME", help="Only those accepted before then.")
+    datetime | None, typer.Option(parser=moment_option, metavar="TIME", help="Only those accepted before then.")
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing, show what would be done.")]
@@ -139,7 +127,7 @@ def purge_letters(
     reason: Reason = None,
     older_than: Annotated[
         timedelta | None,
-        typer.Option(parser=_span, metavar="SPAN", help="Only those accepted so long ago, for example 7d."),
+        typer.Option(parser=span_option, metavar="SPAN", help="Only those accepted so long ago, for example 7d."),
     ] = None,
     everything: Everything = False,
     unreplayed: Annotated[

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, LiteralString
 from psycopg import sql
 
 from logs_db.queries.statement import PageQuery, Window
+from logs_db.rollups import LLM_LOGS
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -51,18 +52,8 @@ SELECT date_trunc({step}, start, 'UTC') AS start, coalesce(frequent.key, %(other
        sum(events)::bigint AS events
 FROM parts LEFT JOIN frequent USING (key) GROUP BY 1, 2 ORDER BY 1, 2
 """
-_SUMS: Final = (
-    "calls",
-    "errors",
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "cached_prompt_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "unpriced_calls",
-    "latency_ms",
-)
+# The cost is no whole number.
+_SUMS: Final = [name for name in LLM_LOGS.sums if name != "cost_usd"]
 # In bins, not by date_trunc, which looks the zone up for every row.
 _SPEND: LiteralString = """
 SELECT day, provider, model, sum(cost_usd) AS cost_usd, {totals} FROM (
