@@ -13,6 +13,7 @@ from log_events.kinds import KindCounts
 from log_events.replay_frame import REPLAY_VERSION, Replay, encode_replay
 from log_events.wire import WIRE_VERSION, FrameError, split_frame
 from logs_db.dead_letters import StoredDeadLetter, read_one
+from worker.acceptance import AcceptedPast
 from worker.decode import decode_each
 from worker.entry import Entry
 
@@ -30,13 +31,16 @@ class Outgoing:
     replay: Replay | None = None
     obstacle: str | None = None
 
-    @property
-    def outlook(self) -> str:
-        """What this code would make of it: ``row``, or the reason why it would be dead again; of several, how many."""
+    def outlook(self, past: AcceptedPast) -> str:
+        """
+        What this code would make of it: ``row``, or the reason why it would be dead again; of several, how many.
+
+        *past* is what workers take, by the retention that is set for them.
+        """
         if self.replay is None:
             return ""
         entry = Entry(b"0-0", {b"v": REPLAY_VERSION, b"z": encode_replay(self.replay)})
-        rows, dead = decode_each([entry])
+        rows, dead = decode_each([entry], past)
         found = Counter(["row"] * len(rows) + [str(item.letter.reason) for item in dead])
         return ", ".join(found) if len(rows) + len(dead) == 1 else ", ".join(f"{k} {n}" for k, n in found.items())
 

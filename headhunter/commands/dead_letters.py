@@ -23,6 +23,8 @@ from logs_db import dead_letter_purge, dead_letters
 from logs_db.dead_letter_selection import Selection, Totals, read_totals, selected_ids
 from logs_db.dead_letters import DeadLetterSummary, StoredDeadLetter
 from logs_db.environment import ENVIRONMENT
+from logs_db.retention_settings import RetentionSettings
+from worker.acceptance import AcceptedPast
 from worker.peers import running_heads
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The events that could not become rows.")
@@ -190,7 +192,8 @@ def _require_same_release(queue: EventQueue) -> None:
 
 
 def _show_plan(letters: Iterator[Outgoing], *, as_json: bool) -> None:
-    plan = [_planned(one) for one in letters]
+    past = AcceptedPast.by(RetentionSettings().retention)
+    plan = [_planned(one, past) for one in letters]
     if as_json:
         _print_json({"dry_run": True, "letters": plan})
     else:
@@ -198,7 +201,7 @@ def _show_plan(letters: Iterator[Outgoing], *, as_json: bool) -> None:
         print_table(titles, [line.values() for line in plan])
 
 
-def _planned(one: Outgoing) -> dict[str, Any]:
+def _planned(one: Outgoing, past: AcceptedPast) -> dict[str, Any]:
     letter = one.letter
     return {
         "id": one.letter_id,
@@ -206,7 +209,7 @@ def _planned(one: Outgoing) -> dict[str, Any]:
         "reason": letter and letter.reason,
         "size_bytes": letter and letter.size_bytes,
         "events": len(one.replay.raws) if one.replay else 0,
-        "outlook": one.outlook,
+        "outlook": one.outlook(past),
         "obstacle": one.obstacle,
     }
 

@@ -60,6 +60,20 @@ def test_a_dry_run_tells_what_would_become_of_each_and_sends_nothing(run, letter
 
 
 @pytest.mark.parametrize(
+    ("days", "outlook"), [("", "timestamp_out_of_range"), ("90", "row"), ("7", "timestamp_out_of_range")]
+)
+def test_a_dry_run_foretells_by_the_retention_that_is_set(run, logs, monkeypatch, days, outlook):
+    age = timedelta(days=10 if days == "7" else 60)
+    raw = json.dumps(SYSTEM | {"created_at": (NOW - age).isoformat()}).encode()
+    write(logs, letter(1, raw=raw, size_bytes=len(raw)))
+    monkeypatch.setenv("SYSTEM_LOG_RETENTION_DAYS", days)
+
+    (one,) = json.loads(run("replay", "--all", "--dry-run", "--json").stdout)["letters"]
+
+    assert one["outlook"] == outlook
+
+
+@pytest.mark.parametrize(
     ("arguments", "sent"),
     [
         (["--all"], 2),
