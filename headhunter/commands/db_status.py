@@ -8,12 +8,11 @@ import typer
 
 from headhunter.commands.databases import print_json
 from headhunter.commands.db_size import show_size, size_rows, told_size
+from headhunter.faults import TEMPORARY
 from headhunter.output import print_table
 from logs_db.size import DatabaseSize
 from migrator.state import DatabaseState, State
 from migrator.status import Applied, Move
-
-EXIT_TEMPORARY = 75
 
 
 def show_states(
@@ -43,7 +42,7 @@ def show_states(
             ],
         )
     if any(state.state is State.UNREACHABLE for state in states.values()):
-        raise typer.Exit(EXIT_TEMPORARY)
+        raise typer.Exit(TEMPORARY)
 
 
 def _details(state: DatabaseState) -> dict[str, object]:

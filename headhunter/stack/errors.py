@@ -1,6 +1,6 @@
 """Why the local stack ended although nobody told it to."""
 
-TEMPORARY = 75
+from headhunter.faults import TEMPORARY
 
 
 class StackError(Exception):

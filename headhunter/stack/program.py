@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from headhunter.stack.errors import TEMPORARY, StackError
+from headhunter.faults import TEMPORARY
+from headhunter.stack.errors import StackError
 from servers.child import start_child, stop_child
 from servers.leftovers import log_since
 
