@@ -10,14 +10,10 @@ from redis.connection import parse_url
 
 from log_events.event_queue import DEFAULT_MAX_BYTES
 from logs_db.dead_letter_purge import DEFAULT_MAX_BYTES as DEFAULT_MAX_LETTER_BYTES
+from logs_db.migration_settings import PostgresUrl
 from logs_db.size_settings import SizeSettings
-from migrator.urls import checked_postgres_url
 
 _REDIS_URL_SHAPE = "redis://:password@host:6379/0 (or rediss://, unix://)"
-
-
-def _postgres_url(url: SecretStr) -> SecretStr:
-    return SecretStr(checked_postgres_url(url.get_secret_value()))
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
@@ -40,7 +36,6 @@ def _token(token: SecretStr) -> SecretStr | None:
     return SecretStr(text) if text else None
 
 
-PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 

@@ -1,38 +1,20 @@
 """Where the two databases are, as the environment says it to the commands that look after them."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, SecretStr, model_validator
 
+from logs_db.migration_settings import MigrationSettings, OptionalPostgresUrl
+from logs_db.retention_settings import empty_is_unset
 from migrator.budgets import Budgets
-from migrator.urls import checked_postgres_url
 
 
-def _postgres_url(value: SecretStr | None) -> SecretStr | None:
-    return None if value is None else SecretStr(checked_postgres_url(value.get_secret_value()))
-
-
-def _empty_is_unset(value: Any) -> Any:
-    return None if value == "" else value
-
-
-OptionalUrl = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset), AfterValidator(_postgres_url)]
-
-
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(MigrationSettings):
     """Both databases. Only the one that a command is about has to be set. Faults never show a value."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-    database_url: OptionalUrl = None
-    logs_database_url: OptionalUrl = None
-    logs_migration_database_url: OptionalUrl = None
-    redis_url: Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)] = None
-    logs_migration_attempts: int = Field(default=5, ge=1)
-    logs_migration_delay_seconds: float = Field(default=2.0, ge=0)
-    logs_migration_peer_seconds: float = Field(default=600.0, ge=0)
-    logs_migration_lock_timeout_seconds: float = Field(default=4.0, gt=0)
+    database_url: OptionalPostgresUrl = None
+    logs_database_url: OptionalPostgresUrl = None
+    redis_url: Annotated[SecretStr | None, BeforeValidator(empty_is_unset)] = None
 
     @model_validator(mode="after")
     def _are_two_databases(self) -> Self:
@@ -48,11 +30,4 @@ class DatabaseSettings(BaseSettings):
 
     def budgets(self, name: str) -> Budgets:
         """Return how long commands on database *name* may wait, and for what."""
-        if name == "main":
-            return Budgets()
-        return Budgets(
-            connect_attempts=self.logs_migration_attempts,
-            connect_delay_seconds=self.logs_migration_delay_seconds,
-            peer_seconds=self.logs_migration_peer_seconds,
-            lock_timeout_seconds=self.logs_migration_lock_timeout_seconds,
-        )
+        return Budgets() if name == "main" else self.migration_budgets

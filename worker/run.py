@@ -62,7 +62,7 @@ def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
             ENVIRONMENT,
             settings.database_url,
             ddl_url=direct_url.get_secret_value() if direct_url else None,
-            budgets=settings.budgets,
+            budgets=settings.migration_budgets,
             application_name="headhunter-worker",
             running_revisions=running_heads(_queue(settings)),
         )

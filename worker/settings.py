@@ -3,18 +3,13 @@
 from typing import Annotated
 
 import redis
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from log_events.event_queue import DEFAULT_MAX_BYTES
 from logs_db.dead_letter_purge import DEFAULT_MAX_BYTES as DEFAULT_MAX_LETTER_BYTES
-from logs_db.retention_settings import RetentionSettings, empty_is_unset
-from migrator.budgets import Budgets
-from migrator.urls import checked_postgres_url
-
-
-def _postgres_url(value: SecretStr) -> SecretStr:
-    return SecretStr(checked_postgres_url(value.get_secret_value()))
+from logs_db.migration_settings import MigrationSettings, PostgresUrl
+from logs_db.retention_settings import RetentionSettings
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
@@ -25,11 +20,10 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
-PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
-class WorkerSettings(RetentionSettings):
+class WorkerSettings(RetentionSettings, MigrationSettings):
     """The environment of a worker.  Faults are reported all together and never show a value."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -42,25 +36,14 @@ class WorkerSettings(RetentionSettings):
     logs_queue_max_bytes: int = Field(
         default=DEFAULT_MAX_BYTES, ge=1024 * 1024, description="How many bytes the queue's stream may hold."
     )
-    logs_migration_database_url: Annotated[PostgresUrl | None, BeforeValidator(empty_is_unset)] = Field(
-        default=None, description="The logs database past any pooler, as its owner: for migrations and maintenance."
-    )
-    logs_migration_attempts: int = Field(
-        default=5, ge=1, description="How often a starting worker tries to reach the logs database."
-    )
-    logs_migration_delay_seconds: float = Field(default=2.0, ge=0, description="The pause between two such tries.")
-    logs_migration_peer_seconds: float = Field(
-        default=600.0, ge=0, description="How long a starting worker waits for another one that is migrating."
-    )
-    logs_migration_lock_timeout_seconds: float = Field(
-        default=4.0, gt=0, description="How long one statement of a migration waits for a lock."
-    )
     logs_worker_stop_seconds: float = Field(
         default=25.0,
         gt=0,
         description="How long a worker told to stop may finish what it has in hand; less than its supervisor waits.",
     )
-    dead_letter_retention_days: int = Field(default=30, ge=1, description="How long dead letters are kept.")
+    dead_letter_retention_days: int = Field(
+        default=30, ge=1, description="How long dead letters are kept."
+    )
     dead_letters_max_bytes: int = Field(
         default=DEFAULT_MAX_LETTER_BYTES,
         ge=1024 * 1024,
@@ -76,13 +59,3 @@ class WorkerSettings(RetentionSettings):
     def maintenance_url(self) -> str:
         """URL for migrations and maintenance."""
         return (self.logs_migration_database_url or self.logs_database_url).get_secret_value()
-
-    @property
-    def budgets(self) -> Budgets:
-        """How long the start-up may wait, and for what."""
-        return Budgets(
-            connect_attempts=self.logs_migration_attempts,
-            connect_delay_seconds=self.logs_migration_delay_seconds,
-            peer_seconds=self.logs_migration_peer_seconds,
-            lock_timeout_seconds=self.logs_migration_lock_timeout_seconds,
-        )
