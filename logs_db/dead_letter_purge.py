@@ -70,9 +70,14 @@ def purge(connection: psycopg.Connection[Any], selection: Selection, *, stop: th
 def purge_expired(
     connection: psycopg.Connection[Any], retention_days: int, *, stop: threading.Event | None = None
 ) -> Totals:
-    """Delete those accepted more than *retention_days* ago, as `purge` does."""
+    """
+    Delete those that were last set aside more than *retention_days* ago, as `purge` does.
+
+    Not those accepted so long ago: after an outage that long nobody has had the time to look at them.
+    """
     row = connection.execute(_EXPIRY, (retention_days,)).fetchone()
-    return purge(connection, Selection(until=row[0]), stop=stop) if row else Totals()
+    # What was set aside before then was accepted before then, and of that time there is an index.
+    return purge(connection, Selection(until=row[0], seen_until=row[0]), stop=stop) if row else Totals()
 
 
 def make_room(connection: psycopg.Connection[Any], max_bytes: int, *, stop: threading.Event | None = None) -> Room:

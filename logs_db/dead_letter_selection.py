@@ -31,6 +31,7 @@ _CONDITIONS: Final[dict[str, LiteralString]] = {
     "reason": "reason = %(reason)s",
     "since": "created_at >= %(since)s",
     "until": "created_at < %(until)s",
+    "seen_until": "last_seen_at < %(seen_until)s",
 }
 _REPLAYED: Final[dict[bool | None, LiteralString]] = {
     None: "true",
@@ -41,7 +42,7 @@ _REPLAYED: Final[dict[bool | None, LiteralString]] = {
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Dead letters of which all that is given holds; times are those of acceptance."""
+    """Dead letters of which all that is given holds; times are those of acceptance unless they say otherwise."""
 
     ids: tuple[UUID, ...] | None = None
     reason: str | None = None
@@ -49,6 +50,8 @@ class Selection:
     until: datetime | None = None
     """Those accepted before then."""
     replayed: bool | None = None
+    seen_until: datetime | None = None
+    """Those that were last set aside before then, by the database's clock."""
 
     @property
     def condition(self) -> sql.Composed:

@@ -42,7 +42,7 @@ class WorkerSettings(RetentionSettings, MigrationSettings):
         description="How long a worker told to stop may finish what it has in hand; less than its supervisor waits.",
     )
     dead_letter_retention_days: int = Field(
-        default=30, ge=1, description="How long dead letters are kept."
+        default=30, ge=1, description="How long dead letters are kept since they were last set aside."
     )
     dead_letters_max_bytes: int = Field(
         default=DEFAULT_MAX_LETTER_BYTES,

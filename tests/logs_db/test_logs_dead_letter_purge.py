@@ -1,7 +1,7 @@
 """Dead letters let go: by selection, when their time is over, for room; what is no row goes by nobody's mistake."""
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -31,10 +31,16 @@ def mark(connection, *letter_numbers: int) -> None:
         mark_replayed(cursor, [UUID(int=number) for number in letter_numbers])
 
 
+def see(connection, moment: datetime) -> None:
+    """As if all that are there had been set aside at *moment*, and not again since."""
+    connection.execute("UPDATE dead_letters SET last_seen_at = %s", [moment])
+
+
 def test_expired_ones_are_purged_in_batches_and_the_others_stay(connection, monkeypatch):
     monkeypatch.setattr(dead_letter_purge, "BATCH_ROWS", 3)
     old = NOW - timedelta(days=31)
     write(connection, *(letter(number, created_at=old) for number in range(7)), letter(100))
+    see(connection, old)
     mark(connection, 2)
 
     purged = purge_expired(connection, 30)
@@ -44,6 +50,16 @@ def test_expired_ones_are_purged_in_batches_and_the_others_stay(connection, monk
     assert purge_expired(connection, 30) == Totals()
 
 
+def test_what_waited_longer_than_the_retention_before_it_was_set_aside_is_kept_as_long_as_any(connection):
+    old = NOW - timedelta(days=31)
+    write(connection, letter(1, created_at=old), letter(2, created_at=old))
+    see(connection, old)
+    write(connection, letter(2, created_at=old), letter(3, created_at=old))
+
+    assert purge_expired(connection, 30).letters == 1
+    assert numbers(connection) == [2, 3]
+
+
 moments = st.none() | st.integers(0, 12).map(lambda number: NOW - timedelta(minutes=number))
 selections = st.builds(
     Selection,
@@ -51,6 +67,7 @@ selections = st.builds(
     reason=st.none() | st.sampled_from(REASONS),
     since=moments,
     until=moments,
+    seen_until=st.none() | st.sampled_from([NOW - timedelta(days=1), NOW + timedelta(days=1)]),
     replayed=st.none() | st.booleans(),
 )
 
@@ -70,6 +87,7 @@ def test_a_selection_means_what_it_says_and_counts_what_it_means(connection, sel
         and selection.reason in (None, one.reason)
         and (selection.since is None or one.created_at >= selection.since)
         and (selection.until is None or one.created_at < selection.until)
+        and (selection.seen_until is None or selection.seen_until > NOW)
         and selection.replayed in (None, one.id.int % 3 == 0)
     ]
 
