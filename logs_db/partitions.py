@@ -19,7 +19,7 @@ from logs_db.maintenance_lock import MaintenanceBusyError, locked_change
 from logs_db.misdated import Settled, aside_of, dead_letter_batch, drop_if_empty, put_back_batch
 from logs_db.retention_states import read_kept_since
 from migrator import partitioning
-from migrator.partitioning import Partition, Relation, days_between, midnight, partition_name, uncovered_days
+from migrator.partitioning import DAY, Partition, Relation, days_between, midnight, partition_name, uncovered_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,20 +128,29 @@ def ensure_days(
     Raises:
         psycopg.errors.LockNotAvailable: It took longer; try again.
         psycopg.errors.DuplicateTable: Another table has the partition's name; rename or drop that one.
-        ValueError: A day is more than *past_days* back or `FUTURE_DAYS` ahead, so some clock is wrong.
+        ValueError: A day is more than *past_days* back or `FUTURE_DAYS` ahead, so some clock is wrong; or another
+            partition covers a part of it.
     """
     relation, today = _relation(table), (now or server_time(connection)).date()
     created: list[str] = []
     kept_since = read_kept_since(connection, table)
     kept_days = [day for day in days if kept_since is None or midnight(day) >= kept_since]
     earliest, latest = today - timedelta(days=past_days), today + timedelta(days=FUTURE_DAYS)
-    for day in uncovered_days(partitioning.read_partitions(connection, relation), kept_days):
+    partitions = partitioning.read_partitions(connection, relation)
+    missing = uncovered_days(partitions, kept_days)
+    for day in missing:
         if not earliest <= day <= latest:
             raise ValueError(
                 f"No partition of {table} is made for {day}: by the database's clock today is {today}, and only days "
                 f"from {earliest} to {latest} can be right. Nothing was made for it. Set the clock that is wrong."
             )
         created += locked_change(connection, partial(_add_missing, connection, relation, day), awaits_peer=True)
+    for day in set(kept_days) - set(missing):
+        if (partitioning.covered_until(partitions, midnight(day)) or midnight(day)) < midnight(day) + DAY:
+            raise ValueError(
+                f"No partition of {table} is made for {day}: another one covers a part of it. Nothing was changed for "
+                "it. Detach that one, and move its rows."
+            )
     return tuple(created)
 
 

@@ -1,30 +1,37 @@
-"""Events that come too late for their day: retention has dropped it, and it is never made again."""
+"""Events whose day there is not and will not be: retention has dropped it, or its partition cannot be made."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from log_events.llm_log import LlmLogEvent
 from log_events.wire import LogEvent
 from worker.decode import Dead, Row
+from worker.missing_days import DaysMade
 from worker.verdicts import Reason, RejectedError
 
-KeptSince = Mapping[type[LogEvent], datetime]
-"""The midnight before which the days of a table of events were dropped; a table that lost none is not in it."""
+NeededDays = Mapping[type[LogEvent], DaysMade]
+"""What came of making the days that a batch needs, by the type of its events; one that was not tried is not in it."""
 
 
-def expire(rows: Sequence[Row], dead: Sequence[Dead], kept_since: KeptSince) -> tuple[list[Row], list[Dead]]:
-    """The same, but those of *rows* whose day was dropped are dead; for a batch that met a missing day."""
-    expired = [row for row in rows if _is_expired(row, kept_since)]
-    kept = [row for row in rows if not _is_expired(row, kept_since)]
-    return kept, [*dead, *(_dead(row, kept_since[type(row.event)]) for row in expired)]
+def set_dayless_aside(rows: Sequence[Row], dead: Sequence[Dead], needed: NeededDays) -> tuple[list[Row], list[Dead]]:
+    """The same, but those of *rows* whose day will not be there are dead; for a batch that met a missing day."""
+    kept: list[Row] = []
+    newly_dead: list[Dead] = []
+    for row in rows:
+        made = needed.get(type(row.event))
+        rejection = None if made is None else _rejection(row, made)
+        if rejection is None:
+            kept.append(row)
+        else:
+            newly_dead.append(Dead(row.rejected(rejection), row.entry, row.kind))
+    return kept, [*dead, *newly_dead]
 
 
-def _is_expired(row: Row, kept_since: KeptSince) -> bool:
-    midnight = kept_since.get(type(row.event))
-    return midnight is not None and row.event.created_at < midnight
-
-
-def _dead(row: Row, midnight: datetime) -> Dead:
+def _rejection(row: Row, made: DaysMade) -> RejectedError | None:
     event_type = "llm_log" if isinstance(row.event, LlmLogEvent) else "system_log"
-    detail = f"{row.event.created_at.isoformat()}, and days before {midnight.date()} were dropped"
-    return Dead(row.rejected(RejectedError(Reason.EXPIRED, detail, event_type)), row.entry, row.kind)
+    created_at = row.event.created_at
+    if made.kept_since is not None and created_at < made.kept_since:
+        detail = f"{created_at.isoformat()}, and days before {made.kept_since.date()} were dropped"
+        return RejectedError(Reason.EXPIRED, detail, event_type)
+    if created_at.date() in made.impossible:
+        return RejectedError(Reason.REFUSED, made.impossible[created_at.date()], event_type)
+    return None

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -14,8 +14,8 @@ from log_events.wire import LogEvent
 from logs_db import dead_letter_purge, ledger, partitions
 from logs_db.dead_letter_selection import Totals
 from logs_db.retention_plan import Retention
-from logs_db.retention_states import read_kept_since
 from worker.complaint import Complaint, reason_of
+from worker.missing_days import DaysMade, make_days
 from worker.pulse import Pulse
 from worker.store import maintenance_connection
 from worker.tables import homes_of
@@ -25,8 +25,16 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 60.0
 Job = Callable[[psycopg.Connection[Any]], object]
 
+_SET_ASIDE = (
+    "a partition cannot be made: the events of its day become dead letters with the reason refused; put right what "
+    "hinders it, then send them back with `headhunter logs dead-letters replay --reason refused`"
+)
+
+PAST_DAYS = 30
+"""How old an event may be when it is accepted, where its table keeps it for ever; else as old as that keeps it."""
+
 WAITED_DAYS = 90
-"""How long an entry may have waited for a worker."""
+"""How long an entry may have waited for a worker; a dead letter that is replayed was kept for its retention besides."""
 
 
 class Maintenance:
@@ -55,8 +63,10 @@ class Maintenance:
         self._url = url
         self._retention_days = retention_days
         self._max_bytes = max_bytes
-        self._past_days = max([partitions.ON_DEMAND_PAST_DAYS, *(WAITED_DAYS + days for days in kept.all_days)])
+        self._past_days = WAITED_DAYS + max([PAST_DAYS, *kept.all_days]) + retention_days
         self._stop = stop
+        self._told: set[str] = set()
+        """Why days cannot be made, as far as it was said: each reason once, for every batch may meet it."""
         # Of the lanes alone: a pass goes on for as long as it takes, and who is at it otherwise the database tells.
         self._making = threading.Lock()
         jobs: dict[str, Job] = {
@@ -84,27 +94,25 @@ class Maintenance:
         else:
             complaint.ends()
 
-    def make_days(self, struct: type[LogEvent], days: set[date]) -> datetime | None:
+    def make_days(self, struct: type[LogEvent], days: set[date]) -> DaysMade:
         """
-        Make the partitions of *days* for the events of *struct*; days that are there are left alone.
-
-        Days that retention has dropped are not made again: the midnight before which it did; None: it dropped none.
+        Make the partitions of *days* for the events of *struct*, but none that retention has dropped.
 
         Raises:
-            psycopg.Error, ValueError: It could not be done now; try again.
+            psycopg.Error: It could not be done now; try again.
         """
-        names = [table.name for table in homes_of(struct)]
         with self._making, maintenance_connection(self._url) as connection:
-            made = [
-                partition
-                for name in names
-                for partition in partitions.ensure_days(connection, name, sorted(days), past_days=self._past_days)
-            ]
-            kept_since = read_kept_since(connection, names[0])
-        if made:
-            extra = {"event": "partitions_made", "table": names[0], "partitions": made}
+            made = make_days(connection, struct, days, past_days=self._past_days)
+            untold = set(made.impossible.values()) - self._told
+            self._told |= untold
+        table = homes_of(struct)[0].name
+        if made.partitions:
+            extra = {"event": "partitions_made", "table": table, "partitions": list(made.partitions)}
             logger.info("missing partitions were made on demand", extra=extra)
-        return kept_since
+        for reason in sorted(untold):
+            extra = {"event": "day_impossible", "table": table, "reason": reason}
+            logger.warning(_SET_ASIDE, extra=extra)
+        return made
 
     def _fold_ledger(self, connection: psycopg.Connection[Any]) -> None:
         generation, milliseconds, number = self._queue.boundary()

@@ -58,7 +58,7 @@ MEANINGS = {
     Reason.DAMAGED_FRAME: "the frame's checksum or outer structure does not hold",
     Reason.UNKNOWN_VERSION: "the frame is of a version that this worker does not know",
     Reason.CONFLICT: "another event with the same key but another body was first",
-    Reason.REFUSED: "PostgreSQL refused the row; the detail says with which SQLSTATE",
+    Reason.REFUSED: "PostgreSQL refused the row, or the partition of its day cannot be made; the detail says why",
 }
 """What each reason says of an event."""
 

@@ -7,7 +7,7 @@ What is the server's trouble is waited out, what is the data's becomes a dead le
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -19,7 +19,8 @@ from worker.brake import Brakes, DatabaseRefusesError
 from worker.data_errors import is_data_error, is_entry_written
 from worker.decode import ANY_PAST, Batch, Row, decode_batch, decode_each
 from worker.entry import Entry
-from worker.expiry import KeptSince, expire
+from worker.expiry import NeededDays, set_dayless_aside
+from worker.missing_days import DaysMade
 from worker.patience import Patience
 from worker.store import Written, connect, write_checked, write_new
 from worker.suspects import RowKey, suspects_of
@@ -37,8 +38,7 @@ class Writer:
     Args:
         url: Of the logs database.
         patience: How it waits for a database that is away.
-        make_days: Makes the partitions of some days for events of a type, but none that retention has dropped: it tells
-            the midnight before which it did; None: it dropped none.
+        make_days: Makes the partitions of some days for events of a type, as far as that can be done.
         name: Of the connection, for pg_stat_activity.
         brakes: Of the worker; None: of this writer alone.
         past: How old an event may be when it is accepted.
@@ -48,7 +48,7 @@ class Writer:
         self,
         url: str,
         patience: Patience,
-        make_days: Callable[[type[LogEvent], set[date]], datetime | None],
+        make_days: Callable[[type[LogEvent], set[date]], DaysMade],
         name: str,
         brakes: Brakes | None = None,
         past: AcceptedPast = ANY_PAST,
@@ -112,14 +112,14 @@ class Writer:
                 if is_data_error(exc) and doubted is not None:
                     doubted = None
                 else:
-                    rows, dead = expire(rows, dead, self._recover(exc, rows))
+                    rows, dead = set_dayless_aside(rows, dead, self._recover(exc, rows))
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._url, application_name=self._name)
         return self._connection
 
-    def _recover(self, error: psycopg.Error, rows: Sequence[Row]) -> KeptSince:
+    def _recover(self, error: psycopg.Error, rows: Sequence[Row]) -> NeededDays:
         """
         Do what lets the next try succeed; data comes here as a fault only where no event is to blame any more.
 
@@ -135,17 +135,15 @@ class Writer:
             self._patience.wait(sentence(error))
         return {}
 
-    def _make_missing_days(self, rows: Sequence[Row]) -> KeptSince:
+    def _make_missing_days(self, rows: Sequence[Row]) -> NeededDays:
         """Make the partitions of all days that *rows* need; a failure is waited out like any other of the server's."""
         days: dict[type[LogEvent], set[date]] = {}
         for row in rows:
             days.setdefault(type(row.event), set()).add(row.event.created_at.date())
-        kept_since: dict[type[LogEvent], datetime] = {}
+        made: dict[type[LogEvent], DaysMade] = {}
         for struct, of_table in days.items():
             try:
-                midnight = self._make_days(struct, of_table)
-                if midnight is not None:
-                    kept_since[struct] = midnight
-            except (psycopg.Error, ValueError) as exc:
+                made[struct] = self._make_days(struct, of_table)
+            except psycopg.Error as exc:
                 self._patience.wait(sentence(exc))
-        return kept_since
+        return made
