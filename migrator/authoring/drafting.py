@@ -71,30 +71,44 @@ class Drafter:
         for operation in [*_flat(script.upgrade_ops.ops), *_flat(script.downgrade_ops.ops)]:
             if schema and getattr(operation, "schema", "") is None:
                 operation.schema = schema
-        found = {_name(one): _apart(context, one) for one in _flat(script.upgrade_ops.ops)}
-        aparts = {name: apart for name, apart in found.items() if apart is not None}
+        proposed = [*_flat(script.upgrade_ops.ops)]
+        aparts = {_name(one): apart for one in proposed if (apart := _apart(context, one)) is not None}
+        # Of a changed index the old one goes first of all: its columns may go too, and on the way back it comes last.
+        drops = [_drop(context, one) for one in proposed if isinstance(one, ops.DropIndexOp) and _name(one) in aparts]
         for container in (script.upgrade_ops, script.downgrade_ops):
             _take_out(container, aparts)
-        directives[:] = [] if script.upgrade_ops.is_empty() else [script]
-        if directives:
+        directives[:] = [self._script(script, drop) for drop in drops]
+        if not script.upgrade_ops.is_empty():
+            script.head = self._head(script)
             self.drafts.append(_described(script))
-        for apart in aparts.values():
-            directives.append(self._script(script, apart, is_first=not directives))
+            directives.append(script)
+        for number, apart in enumerate(aparts.values()):
+            directives.append(self._script(script, apart, is_asked_for=number == 0 and script not in directives))
 
-    def _script(self, script: Any, apart: _Apart, *, is_first: bool) -> ops.MigrationScript:
-        """Return a script for the one operation."""
-        revision = script.rev_id if is_first else uuid.uuid4().hex[-12:]
-        message = script.message if is_first else apart.title
-        head = script.head if is_first else self.drafts[-1].revision
+    def _script(self, script: Any, apart: _Apart, *, is_asked_for: bool = False) -> ops.MigrationScript:
+        """Return a script for the one operation; the one that *is_asked_for* has the id and title that were given."""
+        revision = script.rev_id if is_asked_for else uuid.uuid4().hex[-12:]
+        head = self._head(script)
         self.drafts.append(Draft(revision, [], apart.is_additive, is_idempotent=True))
         return ops.MigrationScript(
             revision,
             ops.UpgradeOps(ops=[apart.there]),
             ops.DowngradeOps(ops=[apart.back]),
-            message=message,
+            message=script.message if is_asked_for else apart.title,
             head=head,
             splice=script.splice,
         )
+
+    def _head(self, script: Any) -> Any:
+        """Return what the next script builds upon."""
+        return self.drafts[-1].revision if self.drafts else script.head
+
+
+def _drop(context: MigrationContext, operation: ops.DropIndexOp) -> _Apart:
+    """Return the drop of an index, whose way back builds it as it was."""
+    index = operation.reverse()
+    back = ConcurrentIndexOp(index, partitioned=_is_partitioned(context, index))
+    return _Apart(f"Drop {index.index_name}", ConcurrentDropOp(index), back, is_additive=not index.unique)
 
 
 def _apart(context: MigrationContext, operation: Any) -> _Apart | None:

@@ -77,13 +77,13 @@ def scratch(tmp_path_factory) -> Scratch:
 def shelf(tmp_path):
     """A function that makes an environment of one revision whose models have more than it."""
 
-    def make(more="", indexes=""):
+    def make(more="", indexes="", first=""):
         models = "from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, text\n"
         models += TABLE.format(more=more, indexes=indexes)
         small = small_environment(tmp_path, "shelf", version_table="shelf_version", models=models)
         (small.folder / "script.py.mako").write_text(MAKO)
         (small.folder / "lint.toml").write_text(ALLOWED)
-        small.add("aaaa", FIRST, 'op.execute("DROP TABLE public.things")')
+        small.add("aaaa", FIRST + first, 'op.execute("DROP TABLE public.things")')
         return small.environment
 
     return make
@@ -140,6 +140,27 @@ def test_an_index_on_a_table_in_use_gets_a_revision_of_its_own_and_is_built_conc
     assert second.trip.problems == []
     assert second.file.down_revision == first.file.revision
     assert second.file.path.name.endswith("_build_ix_things_size.py")
+
+
+def test_a_changed_index_is_dropped_before_all_else_and_built_after_it(shelf, scratch):
+    environment = shelf(
+        more=', Column("note", Text)',
+        indexes=""", Index("ix_things_size", "size", "note")""",
+        first="""\nop.execute("CREATE INDEX ix_things_size ON public.things (size) WHERE size > 7")""",
+    )
+
+    drop, add, build = made = create_revision(environment, "find things by note", scratch, rows=10)
+
+    assert [(one.findings, one.problems, one.trip.problems) for one in made] == [([], [], [])] * 3
+    assert "op.drop_index_concurrently('ix_things_size', 'things'" in drop.file.source.replace('"', "'")
+    assert "DROP INDEX" in drop.sql
+    assert "size > 7" in drop.file.source.partition("def downgrade")[2]
+    assert drop.file.path.name.endswith("_drop_ix_things_size.py")
+    assert add.file.path.name.endswith("_find_things_by_note.py")
+    assert "INDEX" not in add.sql
+    assert "CREATE INDEX CONCURRENTLY" in build.sql
+    assert [one.file.down_revision for one in made] == ["aaaa", drop.file.revision, add.file.revision]
+    assert [one.file.compatible_with for one in made] == ["aaaa"] * 3
 
 
 def test_an_index_on_a_partitioned_table_becomes_a_sound_revision_of_its_own(tmp_path, scratch):
