@@ -27,8 +27,8 @@ def left_url(filled_legacy_url, monkeypatch) -> str:
     """The legacy tables after Ctrl-C amid the conversion of the first one."""
     config = alembic_config(ENVIRONMENT, url=filled_legacy_url)
     command.stamp(config, "bc3638ffe20e")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(conversion, "validate_bound", interrupt)
+    monkeypatch.setattr(conversion, "validate_bound", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         command.upgrade(config, "head")
     return filled_legacy_url
 
