@@ -89,3 +89,9 @@ def give_to(folder: Path, identity: str) -> None:
     if ":" in identity:
         user, group = (int(part) for part in identity.split(":"))
         shutil.chown(folder, user, group)
+
+
+def make_passable(folder: Path) -> None:
+    """Make *folder* ours alone (0700), but for the way through where servers below run as another user (0711)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711 if ":" in unprivileged_identity() else 0o700)

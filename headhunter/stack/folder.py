@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from servers.child import unprivileged_identity
+from servers.child import make_passable
 from servers.errors import FolderInUseError
 from servers.folder_lock import FolderLock
 from servers.passwords import kept_passwords, write_private
@@ -34,9 +34,7 @@ class StackFolder:
         Raises:
             FolderInUseError: Another `headhunter up` runs here; nothing was touched.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        # Where PostgreSQL must run as another user, that user has to get through to its own folder below.
-        self.path.chmod(0o711 if ":" in unprivileged_identity() else 0o700)
+        make_passable(self.path)
         try:
             self._lock = FolderLock.acquire(self.path / "lock")
         except FolderInUseError as error:

@@ -25,6 +25,7 @@ from migrator.authoring.scratch_keeper import ADDRESS, USED
 from migrator.classifier import sentence
 from migrator.configuration import alembic_config
 from migrator.errors import PermanentError, TemporaryError
+from servers.child import make_passable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,13 +79,14 @@ class Scratch:
         # A comment is the last thing that a template gets: without it, its maker was interrupted.
         query = "SELECT shobj_description(oid, 'pg_database') = %s FROM pg_database WHERE datname = %s"
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:
-            row = connection.execute(query, (_READY, name)).fetchone()
-        if row == (True,):
-            return name
-        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        self._create(name, "template1")
-        upgrade_scratch(chain.environment, f"{self.url}{name}", revision)
-        self._run(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(_READY)))
+            # Who else wants this template waits until it is filled, or its maker's connection has ended.
+            connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (name,))
+            if connection.execute(query, (_READY, name)).fetchone() == (True,):
+                return name
+            self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            self._create(name, "template1")
+            upgrade_scratch(chain.environment, f"{self.url}{name}", revision)
+            self._run(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(_READY)))
         return name
 
     def _create(self, name: str, template: str) -> None:
@@ -140,7 +142,7 @@ def reach_scratch(folder: Path, *, idle_seconds: float = IDLE_SECONDS) -> Scratc
         TemporaryError: It did not come up; the message names its log.
     """
     folder = folder.resolve()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_passable(folder)
     (folder / ".gitignore").write_text("*\n", encoding="ascii")
     deadline = time.monotonic() + _START_SECONDS
     start_at = time.monotonic()

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -11,9 +12,12 @@ import pytest
 from migrator.authoring.chain import read_chain
 from migrator.authoring.scratch import reach_scratch
 from migrator.errors import PermanentError
+from servers import child
+from tests.fixtures.logs import wait_until
 from tests.fixtures.small_environment import rows, small_environment
 
 ROOT = Path(__file__).parents[2]
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @pytest.fixture
@@ -42,6 +46,16 @@ def ended(folder, seconds):
             return True
         time.sleep(0.05)
     return False
+
+
+def test_the_user_that_postgres_must_run_as_gets_through_the_folder_to_its_own(folder, monkeypatch):
+    monkeypatch.setattr(child, "unprivileged_identity", lambda: "65534:65534")
+    reach_scratch(folder)
+    assert folder.stat().st_mode & 0o777 == 0o711
+
+    monkeypatch.setattr(child, "unprivileged_identity", lambda: "self")
+    reach_scratch(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_second_call_finds_the_server_that_the_first_one_started_and_its_databases_at_once(folder, tmp_path):
@@ -105,6 +119,34 @@ def test_an_interrupted_template_is_made_again(folder, tmp_path):
 
     with scratch.database(chain, "aaaa") as url:
         assert rows(url, "SELECT count(*) FROM things") == [(0,)]
+
+
+def test_of_two_at_once_the_second_waits_for_the_template_that_the_first_one_fills(folder, tmp_path):
+    small = small_environment(tmp_path)
+    begun, may_end = tmp_path / "begun", tmp_path / "may end"
+    waits = f"""
+        from pathlib import Path
+        Path({str(begun)!r}).touch()
+        while not Path({str(may_end)!r}).exists():
+            time.sleep(0.01)
+        op.execute("CREATE TABLE things (id bigint)")
+    """
+    chain = read_chain(small.add("aaaa", waits).environment)
+    scratch = reach_scratch(folder)
+
+    def count():
+        with scratch.database(chain, "aaaa") as url:
+            return rows(url, "SELECT count(*) FROM things")
+
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            first = pool.submit(count)
+            wait_until(lambda: begun.exists() or first.done())
+            second = pool.submit(count)
+            wait_until(lambda: rows(scratch.superuser_url, WAITING) == [(1,)])
+        finally:
+            may_end.touch()
+        assert [first.result(), second.result()] == [[(0,)], [(0,)]]
 
 
 def test_a_revision_that_does_not_run_is_named(folder, tmp_path):
