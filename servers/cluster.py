@@ -5,6 +5,7 @@ from pathlib import Path
 
 from servers.binaries import PostgresBinaries
 from servers.child import give_to, start_child, stop_child, unprivileged_identity
+from servers.disk import rename_durably
 from servers.errors import ServerStartError
 from servers.leftovers import log_since
 from servers.passwords import write_private
@@ -46,7 +47,7 @@ def make_data(folder: Path, binaries: PostgresBinaries, superuser: str, password
         password_path.unlink()
     if exit_code != 0:
         raise ServerStartError(f"initdb ended with exit code {exit_code}; it said:\n{log_since(log_path, 0)}")
-    draft.rename(folder / "data")
+    (rename_durably if durable else Path.rename)(draft, folder / "data")
 
 
 def data_major(data: Path) -> int | None:

@@ -5,18 +5,20 @@ import os
 import secrets
 from pathlib import Path
 
+from servers.disk import rename_durably
+
 _RANDOM_BYTES = 24
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write *text* to *path*, readable by its owner only from the first byte on, whole or not at all."""
+    """Write *text* to *path*, readable by its owner only from the first byte on, whole or not at all, and on disk."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
+    rename_durably(draft, path)
 
 
 def kept_passwords(path: Path, names: tuple[str, ...]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Nobody gets into our servers without the password, and the password is nowhere to be read."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -20,8 +21,24 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lasting_postgres(folder):
-    with PostgresServer.start(folder / "postgres", settings={"log_statement": "all"}) as server:
+def synced():
+    """What was put on disk while the lasting server was made: each path, and of a folder the names in it by then."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def lasting_postgres(folder, synced):
+    fsync = os.fsync
+
+    def noted(descriptor):
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path, {entry.name for entry in path.iterdir()} if path.is_dir() else set()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", noted)
+        server = PostgresServer.start(folder / "postgres", settings={"log_statement": "all"})
+    with server:
         yield server
 
 
@@ -127,6 +144,12 @@ def test_lasting_servers_are_fully_durable(lasting_postgres, lasting_redis):
     }
     assert (kept["appendonly"], kept["appendfsync"]) == ("yes", "always")
     assert (kept["maxmemory"], kept["maxmemory-policy"]) == ("50000000", "noeviction")
+
+
+def test_the_names_of_what_a_lasting_server_keeps_are_put_on_disk_too(lasting_postgres, synced):
+    named = [names for path, names in synced if path == lasting_postgres.folder]
+
+    assert [name for name in ("passwords.json", "data") if not any(name in names for names in named)] == []
 
 
 @pytest.mark.parametrize("setting", ["fsync", "synchronous_commit", "full_page_writes"])
