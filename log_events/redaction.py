@@ -20,6 +20,12 @@ PROMPT_COLUMNS = ("prompt", "response")
 REDACTED_COLUMNS = ("message", "error_message", "stack_trace", *PROMPT_COLUMNS)
 """The texts that may hold secrets; ``extra_data`` is redacted by its keys too."""
 
+_COLUMNS = {
+    "system_log": frozenset(("type", *SystemLogEvent.__struct_fields__)),
+    "llm_log": frozenset(("type", *LlmLogEvent.__struct_fields__)),
+}
+_ANY_COLUMNS = frozenset.union(*_COLUMNS.values())
+
 _RUN = b"A" * 20
 _KEY_LETTERS = frozenset(f"{string.ascii_letters}{string.digits}_-".encode())
 _RUNS = bytes(ord("A") if byte in _KEY_LETTERS else ord(" ") for byte in range(256))
@@ -107,8 +113,11 @@ class Redactor:
         return value
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """*fields* of a loose event, by column, without the secrets in its texts and its extra data."""
-        plain = dict(fields)
+        """*fields* of a loose event, by name, without the secrets in its texts, extra data and names of no column."""
+        event_type = fields.get("type")
+        columns = _COLUMNS.get(event_type, _ANY_COLUMNS) if isinstance(event_type, str) else _ANY_COLUMNS
+        # What has no column of its own ends in the extra data, so it is judged like the keys there.
+        plain = {name: value if name in columns else self._under(name, value, 1) for name, value in fields.items()}
         for name in self.columns:
             if isinstance(value := plain.get(name), str):
                 plain[name] = self.text(value)
@@ -168,7 +177,7 @@ def redacted(text: str, redactor: Redactor | None = None) -> str:
 
 
 def redacted_fields(fields: Mapping[str, Any], redactor: Redactor | None = None) -> dict[str, Any]:
-    """*fields* of a loose event, as the list holds them, without the secrets in its texts and its extra data."""
+    """*fields* of a loose event, as the list holds them, without its secrets."""
     return (redactor or DEFAULT_REDACTOR).fields(fields)
 
 

@@ -78,6 +78,13 @@ def test_a_cost_of_more_digits_than_numeric_holds_is_a_dead_letter_by_either_doo
     assert logs_connection.execute("SELECT cost_usd FROM llm_logs").fetchall() == [(Decimal(long_cost),)]
 
 
+def test_a_secret_in_a_field_that_is_no_column_is_taken_out(door, logs_connection):
+    door.push(json.dumps(SYSTEM | {"password": "hunter2", "pod": "a-1", "extra_data": {"n": 1}}).encode())
+
+    extra = logs_connection.execute("SELECT extra_data FROM system_logs").fetchone()[0]
+    assert extra == {"password": "[redacted]", "pod": "a-1", "n": 1}
+
+
 def test_a_framed_event_becomes_the_same_whether_it_is_new_or_delivered_again(writer, logs_connection):
     def odd() -> Entry:
         return entry(system_event(), system_event(extra_data="[1]"), llm_call(cost_usd=Decimal("1e-2000")))

@@ -157,6 +157,27 @@ def test_loose_fields_are_redacted_without_touching_what_was_given():
     assert redacted_fields({"message": 5, "extra_data": None}) == {"message": 5, "extra_data": None}
 
 
+@pytest.mark.parametrize("event_type", ["system_log", "llm_log", "audit", ["odd"], None])
+def test_names_that_are_no_columns_are_redacted_like_keys_of_extra_data(event_type):
+    fields = {"type": event_type, "password": S, "session": {"token": S}, "note": f"pwd={S}", "pod": "a", "pid": 7}
+
+    assert redacted_fields(fields) == {
+        "type": event_type,
+        "password": "[redacted]",
+        "session": {"token": "[redacted]"},
+        "note": "pwd=[redacted]",
+        "pod": "a",
+        "pid": 7,
+    }
+
+
+def test_a_column_of_the_other_table_is_no_column():
+    llm_column = {"finish_reason": f"pwd={S}"}
+
+    assert redacted_fields({"type": "system_log"} | llm_column)["finish_reason"] == "pwd=[redacted]"
+    assert redacted_fields({"type": "llm_log"} | llm_column)["finish_reason"] == f"pwd={S}"
+
+
 @pytest.mark.parametrize(
     "unit",
     [
