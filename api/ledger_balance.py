@@ -6,7 +6,8 @@ from typing import Any
 
 import psycopg
 
-from log_events.event_queue import EventQueue, QueueAccounts
+from log_events.accounts import HourAndKind, QueueAccounts
+from log_events.event_queue import EventQueue
 from logs_db import ledger
 
 
@@ -78,13 +79,11 @@ def read_balance(queue: EventQueue, connection: psycopg.Connection[Any]) -> Bala
     later = queue.accounts()
     if later.generation != accounts.generation:
         return read_balance(queue, connection)
-    keys = sorted(accounts.accepted.keys() | sums.keys())
+    keys = sorted(key for key in accounts.accepted.keys() | sums.keys() if not later.has_pruned(key))
     return Balance(accounts.generation, tuple(_line(key, accounts, sums.get(key), later) for key in keys))
 
 
-def _line(
-    key: tuple[datetime, str], accounts: QueueAccounts, found: ledger.HourSum | None, later: QueueAccounts
-) -> BalanceLine:
+def _line(key: HourAndKind, accounts: QueueAccounts, found: ledger.HourSum | None, later: QueueAccounts) -> BalanceLine:
     known = found or ledger.HourSum(*key, 0, 0, 0)
     accepted, waiting = accounts.accepted.get(key, 0), accounts.waiting.get(key, 0)
     missing = accepted - waiting - known.events

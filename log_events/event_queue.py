@@ -1,10 +1,10 @@
 """The queue in Redis: admission, the bridge from the list, acknowledgement, depth.  The scripts are in lua/."""
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import msgspec
 import redis
 from redis.commands.core import Script
 
+from log_events.accounts import HourAndKind, QueueAccounts, by_hour, field_of, number_of_hour, start_of_hour
 from log_events.heartbeat import ProducerReport, Seen, WorkerHeartbeat
 from log_events.keys import GROUP, QueueKeys
 from log_events.kinds import KindCounts
@@ -70,16 +71,6 @@ class QueueDepth:
         return self.list_events + self.stream_events
 
 
-@dataclass(frozen=True, slots=True)
-class QueueAccounts:
-    """The queue's side of the ledger, by UTC hour of acceptance and kind."""
-
-    generation: str
-    """Of the stream that was counted."""
-    accepted: dict[tuple[datetime, str], int]
-    waiting: dict[tuple[datetime, str], int]
-
-
 class EventQueue:
     """
     The scripts of one queue over one client.
@@ -101,6 +92,8 @@ class EventQueue:
         self._leave = self._script("leave")
         self._reap = self._script("reap")
         self._boundary = self._script("boundary")
+        self._gone = self._script("gone")
+        self._prune = self._script("prune")
 
     def _script(self, name: str) -> Script:
         return self.client.register_script((SCRIPTS_FOLDER / f"{name}.lua").read_text())
@@ -177,6 +170,10 @@ class EventQueue:
         keys = (self.keys.stream, self.keys.events, self.keys.bytes, self.keys.waiting)
         return int(self._acknowledge(keys=keys, args=args))
 
+    def gone(self, entry_ids: Iterable[bytes]) -> set[bytes]:
+        """Those of the entries that are pending no more: acknowledged by somebody, or taken away by hand."""
+        return set(self._gone(keys=(self.keys.stream,), args=(GROUP, *entry_ids)))
+
     def ensure_group(self) -> bool:
         """Create stream and group unless they are there; True if they had to be created."""
         return bool(self._ensure_group(keys=(self.keys.stream, f"{self.keys.stream}:scratch"), args=(GROUP,)))
@@ -216,11 +213,19 @@ class EventQueue:
             pipeline.hgetall(self.keys.accepted)
             pipeline.hgetall(self.keys.waiting)
             pipeline.xlen(self.keys.stream)
-            generation, accepted, held, entries = pipeline.execute()
+            pipeline.get(self.keys.pruned)
+            generation, accepted, held, entries, pruned = pipeline.execute()
         # What is said to wait in an empty stream, or before its first entry, somebody took out past the scripts.
-        oldest = datetime.fromtimestamp(oldest_ms // 3_600_000 * 3600, tz=UTC)
-        waiting = {key: events for key, events in _by_hour(held).items() if entries and key[0] >= oldest}
-        return QueueAccounts((generation or b"").decode(), _by_hour(accepted), waiting)
+        oldest = start_of_hour(oldest_ms // 3_600_000)
+        waiting = {key: events for key, events in by_hour(held).items() if entries and key[0] >= oldest}
+        return QueueAccounts((generation or b"").decode(), by_hour(accepted), waiting, start_of_hour(pruned or 0))
+
+    def prune(self, before: datetime, accounted: Mapping[HourAndKind, int]) -> int:
+        """Forget what was accepted in hours before *before*, unless it is no longer as much; return how many were."""
+        keys = (self.keys.accepted, self.keys.waiting, self.keys.pruned)
+        fields = [argument for key, events in accounted.items() for argument in (field_of(key), events)]
+        args = (number_of_hour(before), *fields)
+        return int(self._prune(keys=keys, args=args)) if accounted else 0
 
     def beat(self, heartbeat: WorkerHeartbeat) -> None:
         """Note a worker's heartbeat; works on a full Redis."""
@@ -268,14 +273,6 @@ def _full_is_queue_full() -> Iterator[None]:
 
 def _fresh_generation() -> str:
     return secrets.token_hex(8)
-
-
-def _by_hour(counts: dict[bytes, bytes]) -> dict[tuple[datetime, str], int]:
-    found = {}
-    for field, events in counts.items():
-        hour, _, kind = field.decode().partition(":")
-        found[datetime.fromtimestamp(int(hour) * 3600, tz=UTC), kind] = int(events)
-    return found
 
 
 def _said(report: WorkerHeartbeat | ProducerReport) -> tuple[str, bytes, int]:

@@ -48,6 +48,11 @@ class QueueKeys:
         return f"{{{self.name}}}:waiting"
 
     @property
+    def pruned(self) -> str:
+        """The hour since 1970 before which hours may be missing in `accepted`, because all was accounted for."""
+        return f"{{{self.name}}}:pruned_before"
+
+    @property
     def workers(self) -> str:
         """A hash of heartbeats, worker's name to ``<ms> <json>``."""
         return f"{{{self.name}}}:workers"

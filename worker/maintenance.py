@@ -1,9 +1,10 @@
-"""Keeps partitions ahead of the clock, dead letters within their retention, and the ledger folded."""
+"""Keeps partitions ahead of the clock, dead letters within their retention, and the ledger folded and small."""
 
 import logging
 import threading
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from logs_db import dead_letter_purge, ledger, partitions
 from logs_db.dead_letter_selection import Totals
 from logs_db.retention_plan import Retention
 from worker.complaint import Complaint, reason_of
+from worker.ledger_pruning import prune_accounts
 from worker.missing_days import DaysMade, make_days
 from worker.pulse import Pulse
 from worker.store import maintenance_connection
@@ -73,6 +75,7 @@ class Maintenance:
             "make partitions ahead": partitions.maintain,
             "let dead letters go": self._let_letters_go,
             "fold the ledger": self._fold_ledger,
+            "prune the queue's accounts": partial(prune_accounts, queue),
         }
         self._jobs = [(job, Complaint(name, pulse)) for name, job in jobs.items()]
 
