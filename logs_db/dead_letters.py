@@ -112,6 +112,12 @@ def upsert(cursor: psycopg.Cursor[Any], letters: Sequence[DeadLetterRow]) -> Non
     cursor.executemany(_UPSERT, [_values(letter) for letter in sorted(letters, key=lambda letter: letter.id)])
 
 
+def known_ids(cursor: psycopg.Cursor[Any], letter_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of the letters are there."""
+    rows = cursor.execute("SELECT id FROM public.dead_letters WHERE id = ANY (%s)", (list(letter_ids),))
+    return {letter_id for (letter_id,) in rows}
+
+
 def mark_replayed(cursor: psycopg.Cursor[Any], letter_ids: Sequence[UUID]) -> None:
     """Note in the transaction of *cursor* that what these letters held are rows now; in the order of their keys."""
     cursor.executemany(_MARK, [(letter_id,) for letter_id in sorted(set(letter_ids))])

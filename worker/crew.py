@@ -10,6 +10,7 @@ from log_events.event_queue import EventQueue
 from worker.acceptance import AcceptedPast
 from worker.brake import Brakes
 from worker.bridge import Bridge
+from worker.holds import Holds
 from worker.keeper import Keeper
 from worker.lane import Lane
 from worker.maintenance import Maintenance
@@ -79,7 +80,8 @@ class Crew:
         patience = Patience("waiting_for_postgres", self._stop)
         make_days = self._maintenance.make_days
         past = AcceptedPast.by(self._settings.retention)
-        writer = Writer(self._settings.database_url, patience, make_days, "headhunter-worker", self._brakes, past)
+        url, gone_of = self._settings.database_url, Holds(queue).gone_of
+        writer = Writer(url, patience, make_days, "headhunter-worker", self._brakes, past, gone_of)
         receiver = Receiver(queue, consumer, self._pulse.host)
         lane = Lane(consumer, queue, receiver, writer, self._pulse, self._stop, claims=is_first)
         self._pulse.patiences += [patience, lane.redis_patience]

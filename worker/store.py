@@ -1,6 +1,6 @@
 """How a batch gets into the logs database: one connection, one transaction a batch, binary COPY."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from logs_db import dead_letters, ledger
-from logs_db.dead_letters import DeadLetterRow
+from logs_db.ledger import EntryKey
 from migrator import connections
 from worker.account import Account, Outcome
 from worker.brake import Brakes
@@ -84,11 +84,14 @@ def maintenance_connection(url: str) -> psycopg.Connection[Any]:
     return connections.connect(url, application_name="headhunter-maintenance", autocommit=True)
 
 
-def write_new(connection: psycopg.Connection[Any], batch: Batch) -> Written:
+def write_new(connection: psycopg.Connection[Any], batch: Batch, confirm: Callable[[], None]) -> Written:
     """
     Write a batch that nobody has written before: plain COPY.
 
+    *confirm* is called last before COMMIT: from the ledger's keys on no peer can commit the same entries.
+
     Raises:
+        EntriesGoneError: By *confirm*; nothing was written.
         psycopg.errors.UniqueViolation: Somebody has, or two events share a key; nothing was written: `write_checked`.
         psycopg.Error: Nothing was written, unless the connection broke during COMMIT; then too: `write_checked`.
     """
@@ -98,6 +101,7 @@ def write_new(connection: psycopg.Connection[Any], batch: Batch) -> Written:
         batch.counts.append(cursor)
         dead_letters.upsert(cursor, batch.dead_letters)
         ledger.append(cursor, batch.account.rows())
+        confirm()
     return Written.of(batch.account)
 
 
@@ -108,6 +112,8 @@ def write_checked(
     brakes: Brakes,
     *,
     suspects: AbstractSet[RowKey] | None = frozenset(),
+    gone: AbstractSet[EntryKey] = frozenset(),
+    confirm: Callable[[], None],
 ) -> Written:
     """
     Write events of which some may be there already: equal ones are left alone, others become dead letters.
@@ -118,8 +124,11 @@ def write_checked(
         dead: Likewise.
         brakes: Keep a database that refuses everything from making dead letters of it.
         suspects: The keys of rows that may be refused, which makes dead letters of them; None: any may be.
+        gone: Entries that a peer may have written and the ledger forgotten: what of them is there is not counted again.
+        confirm: As for `write_new`.
 
     Raises:
+        EntriesGoneError: By *confirm*; nothing was written.
         DatabaseRefusesError: Even harmless rows are refused; nothing was written.
         psycopg.Error: Nothing was written, unless the connection broke during COMMIT; then do it again.
     """
@@ -127,34 +136,42 @@ def write_checked(
     with _transaction(connection) as cursor:
         written = ledger.known_entries(cursor, {row.entry.key for row in rows} | {item.entry.key for item in dead})
         newly_dead = [item for item in dead if item.entry.key not in written]
-        letters = _count_dead(newly_dead, account)
         settled = [letter_id for item in newly_dead for letter_id in _settled(item.entry, "dead")]
         unwritten = [row for row in rows if row.entry.key not in written]
         for table in TABLES:
             of_table = [row for row in unwritten if isinstance(row.event, table.struct)]
             results = insert_rows(cursor, table, of_table, brakes[table], suspects) if of_table else ()
             for row, outcome, letter in results:
-                account.add(row.entry, row.kind, outcome)
+                settled += _settled(row.entry, outcome)
+                if letter is not None:
+                    newly_dead.append(Dead(letter, row.entry, row.kind))
+                elif outcome == "written" or row.entry.key not in gone:
+                    account.add(row.entry, row.kind, outcome)
                 if outcome == "written":
                     counts.add(row.event)
-                letters += [letter] if letter else []
-                settled += _settled(row.entry, outcome)
-        dead_letters.upsert(cursor, letters)
+        _put_aside(cursor, newly_dead, gone, account)
         dead_letters.mark_replayed(cursor, settled)
         counts.append(cursor)
         ledger.append(cursor, account.rows())
+        confirm()
     return Written.of(account)
+
+
+def _put_aside(
+    cursor: psycopg.Cursor[Any], dead: Sequence[Dead], gone: AbstractSet[EntryKey], account: Account
+) -> None:
+    """Write the letters of *dead* and count them, but for those of *gone* entries that are there already."""
+    doubtful = [item.letter.id for item in dead if item.entry.key in gone]
+    there = dead_letters.known_ids(cursor, doubtful) if doubtful else frozenset()
+    for item in dead:
+        if item.letter.id not in there:
+            item.count_in(account)
+    dead_letters.upsert(cursor, [item.letter for item in dead])
 
 
 def _settled(entry: Entry, outcome: Outcome) -> list[UUID]:
     """The dead letter that is done with, where *entry* is its replay and one of its events had *outcome*."""
     return [entry.replay.letter_id] if isinstance(entry, ReplayedEntry) and entry.settles(outcome) else []
-
-
-def _count_dead(dead: Sequence[Dead], account: Account) -> list[DeadLetterRow]:
-    for item in dead:
-        item.count_in(account)
-    return [item.letter for item in dead]
 
 
 @contextmanager

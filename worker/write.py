@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from log_events.wire import LogEvent
+from logs_db.ledger import EntryKey
 from migrator.classifier import ErrorClass, classify, sentence
 from worker.acceptance import AcceptedPast
 from worker.brake import Brakes, DatabaseRefusesError
@@ -20,6 +22,7 @@ from worker.data_errors import is_data_error, is_entry_written
 from worker.decode import ANY_PAST, Batch, Row, decode_batch, decode_each
 from worker.entry import Entry
 from worker.expiry import NeededDays, set_dayless_aside
+from worker.holds import EntriesGoneError, nothing_gone
 from worker.missing_days import DaysMade
 from worker.patience import Patience
 from worker.store import Written, connect, write_checked, write_new
@@ -42,6 +45,7 @@ class Writer:
         name: Of the connection, for pg_stat_activity.
         brakes: Of the worker; None: of this writer alone.
         past: How old an event may be when it is accepted.
+        gone_of: Which of some entries are pending no more, asked before each COMMIT.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Writer:
         name: str,
         brakes: Brakes | None = None,
         past: AcceptedPast = ANY_PAST,
+        gone_of: Callable[[Sequence[Entry]], AbstractSet[EntryKey]] = nothing_gone,
     ) -> None:
         self._url = url
         self._patience = patience
@@ -59,6 +64,7 @@ class Writer:
         self._name = name
         self._brakes = brakes or Brakes(patience.stop)
         self._past = past
+        self._gone_of = gone_of
         self._connection: psycopg.Connection[Any] | None = None
 
     def write(self, entries: Sequence[Entry]) -> Written:
@@ -71,7 +77,7 @@ class Writer:
         """
         if any(entry.is_doubtful for entry in entries):
             return self._write_checked(entries, frozenset())
-        written, suspects = self._write_new(decode_batch(entries, self._past))
+        written, suspects = self._write_new(entries, decode_batch(entries, self._past))
         return self._write_checked(entries, suspects) if written is None else written
 
     def close(self) -> None:
@@ -81,10 +87,12 @@ class Writer:
                 self._connection.close()
         self._connection = None
 
-    def _write_new(self, batch: Batch) -> tuple[Written | None, AbstractSet[RowKey]]:
+    def _write_new(self, entries: Sequence[Entry], batch: Batch) -> tuple[Written | None, AbstractSet[RowKey]]:
         """Write in one go; where that fails return None, and the key of the row at which it failed if that is known."""
         try:
-            written = write_new(self._connected(), batch)
+            written = write_new(self._connected(), batch, lambda: self._confirm(entries, frozenset()))
+        except EntriesGoneError:
+            return None, frozenset()
         except psycopg.Error as exc:
             if is_data_error(exc):
                 return None, suspects_of(exc, batch)
@@ -101,11 +109,17 @@ class Writer:
         """Write in one transaction; where the data is at fault, by halves, so that one bad event costs no other."""
         rows, dead = decode_each(entries, self._past)
         doubted: AbstractSet[RowKey] | None = suspects
+        gone: AbstractSet[EntryKey] = frozenset()
         while True:
+            confirm = partial(self._confirm, entries, gone)
             try:
-                written = write_checked(self._connected(), rows, dead, self._brakes, suspects=doubted)
+                written = write_checked(
+                    self._connected(), rows, dead, self._brakes, suspects=doubted, gone=gone, confirm=confirm
+                )
                 self._patience.over()
                 return written
+            except EntriesGoneError as exc:
+                gone |= exc.keys
             except DatabaseRefusesError as exc:
                 exc.patience.wait(str(exc))
             except psycopg.Error as exc:
@@ -113,6 +127,13 @@ class Writer:
                     doubted = None
                 else:
                     rows, dead = set_dayless_aside(rows, dead, self._recover(exc, rows))
+
+    def _confirm(self, entries: Sequence[Entry], gone: AbstractSet[EntryKey]) -> None:
+        """Make sure, now that nobody else can commit them, that nobody has: but for *gone*, of which that is known."""
+        in_hand = [entry for entry in entries if entry.key not in gone]
+        newly_gone = self._gone_of(in_hand) if in_hand else frozenset()
+        if newly_gone:
+            raise EntriesGoneError(newly_gone)
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:

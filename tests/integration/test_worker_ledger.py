@@ -9,14 +9,19 @@ import pytest
 import redis
 
 from api.ledger_balance import read_balance
-from log_events.event_queue import EventQueue
+from log_events.event_queue import Acknowledgement, EventQueue
 from log_events.kinds import KindCounts, counts_of_encoded, kind_of_pushed
 from log_events.llm_log import LlmLogEvent
 from log_events.wire import encode_event, encode_frame
+from logs_db import ledger
 from tests.fixtures.entries import LLM, SYSTEM
 from tests.fixtures.logs import llm_event, system_event, wait_until
+from tests.fixtures.written import rows
+from worker import receive
+from worker.holds import Holds
 from worker.patience import Patience
 from worker.receive import Receiver
+from worker.redis_connection import connect_redis
 from worker.write import Writer
 
 
@@ -42,6 +47,12 @@ def drained(queue, any_redis_url, logs_database_url, start_worker):
         worker.wait()
 
     return drain
+
+
+def writing(url: str, queue: EventQueue) -> closing:
+    """The writer of a lane whose entries come from *queue*."""
+    patience = Patience("waiting_for_postgres", threading.Event())
+    return closing(Writer(url, patience, lambda *_: None, "test", gone_of=Holds(queue).gone_of))
 
 
 def test_an_encoded_event_tells_its_kind():
@@ -96,13 +107,61 @@ def test_an_entry_written_by_a_worker_that_died_before_its_acknowledgement_is_co
     queue.ensure_group()
     queue.admit(encode_frame([system_event() for _ in range(10)]), 10)
     entries = Receiver(queue, "another-host:1:1/0", "another-host").receive()
-    patience = Patience("waiting_for_postgres", threading.Event())
-    with closing(Writer(logs_database_url, patience, lambda *_: None, "test")) as writer:
+    with writing(logs_database_url, queue) as writer:
         writer.write(entries)
 
     drained()
 
     assert (balance().written, balance().deduplicated, balance().imbalance) == (10, 0, 0)
+
+
+def acknowledgements(entries):
+    return [Acknowledgement(each.id, each.payload_bytes, each.counts) for each in entries]
+
+
+def test_what_a_worker_that_was_slow_writes_after_all_was_folded_is_counted_once(
+    queue, balance, logs_database_url, logs_connection, monkeypatch
+):
+    monkeypatch.setattr(receive, "SHORTEST_IDLE_SECONDS", 0)
+    queue.ensure_group()
+    queue.admit(encode_frame([system_event() for _ in range(10)]), 10)
+    queue.admit(b"damaged", 3)
+    queue.admit(encode_frame([system_event(level="LOUD"), system_event(message="a\x00")]), 2)
+    slow, quick = (Receiver(queue, f"{name}:1:1/0", name) for name in ("slow", "quick"))
+    held = [slow.receive(), slow.receive()]
+    with writing(logs_database_url, queue) as writer:
+        (taken,) = quick.claim()
+        writer.write(taken)
+        queue.acknowledge(acknowledgements(taken))
+    generation, milliseconds, number = queue.boundary()
+    ledger.fold(logs_connection, generation=generation, oldest_ms=milliseconds, oldest_seq=number)
+
+    with writing(logs_database_url, queue) as writer:
+        for entries in filter(None, held):
+            writer.write(entries)
+            assert queue.acknowledge(acknowledgements(entries)) == 0
+
+    found = balance()
+    assert (found.written, found.deduplicated, found.dead, found.imbalance) == (11, 0, 4, 0)
+
+
+def test_what_is_in_hand_when_redis_is_emptied_or_gone_is_written_all_the_same(
+    queue, logs_database_url, logs_connection
+):
+    queue.ensure_group()
+    queue.admit(encode_frame([system_event()]), 1)
+    entries = Receiver(queue, "host:1:1/0", "host").receive()
+    queue.client.flushall()
+    with writing(logs_database_url, queue) as writer:
+        assert writer.write(entries).rows == 1
+    nowhere = EventQueue(connect_redis("redis://127.0.0.1:1/0"))
+    queue.ensure_group()
+    queue.admit(encode_frame([system_event()]), 1)
+    with writing(logs_database_url, nowhere) as writer:
+        assert writer.write(Receiver(queue, "host:2:2/0", "host").receive()).rows == 1
+
+    assert rows(logs_connection) == 2
+    assert rows(logs_connection, "ledger_entries") == 2
 
 
 def test_a_stream_entry_deleted_by_hand_is_missed(queue, balance, drained):
@@ -130,8 +189,6 @@ def test_folding_changes_no_sum(queue, balance, drained, logs_connection):
         queue.admit(encode_frame([system_event() for _ in range(5)]), 5)
     drained()
     unfolded = balance()
-
-    from logs_db import ledger  # noqa: PLC0415  (beside what it is compared with)
 
     generation, milliseconds, number = queue.boundary()
     ledger.fold(logs_connection, generation=generation, oldest_ms=milliseconds, oldest_seq=number)
