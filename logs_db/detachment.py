@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString
 from psycopg import sql
 
 from logs_db import retention_states
-from migrator.partitioning import Partition, Relation
+from migrator.partitioning import Partition, Relation, midnight_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +126,17 @@ def read_detached(connection: psycopg.Connection[Any]) -> list[Detached]:
         and each.until <= kept_since
     ]
     return sorted(detached, key=lambda each: each.until)
+
+
+def attach_statement(detached: Detached) -> str:
+    """What to run to have it among the partitions of its table again."""
+    statement = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+        detached.relation.named(detached.table).identifier,
+        detached.relation.identifier,
+        sql.SQL("MINVALUE") if detached.since is None else midnight_literal(detached.since),
+        midnight_literal(detached.until),
+    )
+    return statement.as_string()
 
 
 def unmark_attached(connection: psycopg.Connection[Any]) -> None:

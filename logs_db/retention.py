@@ -169,8 +169,10 @@ class _Pass:
             return
         held_up = {table for table in PARTITIONED_TABLES if not self._finalize(table)}
         detachment.unmark_attached(self.connection)
-        held_up |= {each.table for each in detachment.read_detached(self.connection) if not self._let_go(each)}
-        plans = read_plan(self.connection, self.retention, is_archived=self.before_drop is not None, now=now)
+        time_now = now or server_time(self.connection)
+        due = [each for each in detachment.read_detached(self.connection) if self._is_due(each, time_now)]
+        held_up |= {each.table for each in due if not self._let_go(each)}
+        plans = read_plan(self.connection, self.retention, is_archived=self.before_drop is not None, now=time_now)
         for plan in plans:
             if plan.table not in held_up:
                 self._work_off(plan)
@@ -192,6 +194,17 @@ class _Pass:
             self._wait_for_readers(f"A partition of {table}")
             return False
         return True
+
+    def _is_due(self, detached: Detached, now: datetime) -> bool:
+        """Whether the settings still let go of it: they may have changed since it was detached."""
+        days = self.retention.days_of(detached.table)
+        if days is not None and detached.until + timedelta(days=days) <= now:
+            return True
+        self.obstacles.append(
+            f"{detached.name} was detached, and is kept by the settings as they are now. To have its rows in "
+            f"{detached.table} again, run: {detachment.attach_statement(detached)}"
+        )
+        return False
 
     def _work_off(self, plan: TablePlan) -> None:
         for planned in plan.partitions:
