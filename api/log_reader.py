@@ -63,28 +63,46 @@ class LogSession:
     """
     What one request reads, over one connection and in one transaction.
 
-    Rows of all its pages together end at `PAGE_MAX_BYTES`.
+    Rows of all its pages together end at `PAGE_MAX_BYTES`, but parts, which have a bound of their own.
     """
 
     def __init__(self, connection: BoundedAsyncConnection) -> None:
         self._connection = connection
         self._page_bytes = 0
 
-    async def page(self, query: PageQuery, limit: int) -> Rows:
+    async def part(self, query: PageQuery, limit: int, max_bytes: int) -> Rows:
         """
-        At most *limit* rows of *query*, which asks for one more to learn whether there is one.
+        A page with a bound of its own, after which the session can go on though the page ended early.
 
         Raises:
             psycopg.Error: The database is away, silent, or refused the query.
         """
+        await self._connection.execute("SAVEPOINT part")
+        found = await self._page(query, limit, self._page_bytes + max_bytes)
+        if self._is_broken:
+            await self._connection.execute("ROLLBACK TO SAVEPOINT part")
+        return found
+
+    async def page(self, query: PageQuery, limit: int) -> Rows:
+        """
+        At most *limit* rows of *query*, which asks for one more to learn whether there is one.
+
+        Where it ends early it breaks the session's transaction: it is the last one to read then.
+
+        Raises:
+            psycopg.Error: The database is away, silent, or refused the query.
+        """
+        return await self._page(query, limit, PAGE_MAX_BYTES)
+
+    async def _page(self, query: PageQuery, limit: int, most_bytes: int) -> Rows:
         rows: list[dict[str, Any]] = []
         cursor = self._connection.cursor()
         # Row by row, so that a page of large rows is never in memory beyond its limit.
         stream = cast("AsyncGenerator[dict[str, Any]]", cursor.stream(query.statement, query.parameters))
-        # Closed here, not by the garbage collector: until then it holds the connection.
+        # Closed here, not by the garbage collector: until then it holds the connection.  What is left is cancelled.
         async with aclosing(stream):
             async for row in stream:
-                if len(rows) == limit or self._page_bytes >= PAGE_MAX_BYTES:
+                if len(rows) == limit or self._page_bytes >= most_bytes:
                     return Rows(rows, has_more=True)
                 rows.append(row)
                 self._page_bytes += _size_bytes(cursor.pgresult)
@@ -100,6 +118,10 @@ class LogSession:
         cursor = await self._connection.execute(query.statement, query.parameters)
         return await cursor.fetchall()
 
+    @property
+    def _is_broken(self) -> bool:
+        return self._connection.info.transaction_status is psycopg.pq.TransactionStatus.INERROR
+
     async def position(self) -> ServerPosition:
         """
         How far the server is at this moment; all that earlier statements saw lies before.
@@ -107,7 +129,7 @@ class LogSession:
         Raises:
             psycopg.Error: The database is away, silent, or refused the query.
         """
-        if self._connection.info.transaction_status is psycopg.pq.TransactionStatus.INERROR:
+        if self._is_broken:
             # A search that ran out of time keeps what it has, and leaves its transaction broken.
             await self._connection.rollback()
         return ServerPosition.of((await self.all(POSITION))[0])

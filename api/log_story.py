@@ -5,14 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from api.log_reader import LogSession
+from api.log_reader import PAGE_MAX_BYTES, LogSession
 from logs_db.queries import Window
 from logs_db.queries.story import EventNotFoundError, event, story, windows_of_id
 
-DEFAULT_SPAN: Final = timedelta(days=30)
+STORY_SPAN: Final = timedelta(days=30)
 TRACE_SPAN: Final = timedelta(days=1)
 """Where a trace is looked for unless more is asked: an index for traces costs ingest what that for requests does."""
-LONGEST_SPAN: Final = timedelta(days=31)
+LONGEST_STORY: Final = timedelta(days=31)
+TABLE_MAX_BYTES: Final = PAGE_MAX_BYTES // 2
+"""What the events of each table may take: many of one leave room for those of the other."""
 
 TABLES: Final = ("system_logs", "llm_logs")
 
@@ -31,7 +33,7 @@ class Story:
     The events of one request or trace, the oldest first.
 
     Args:
-        is_complete: If not, the oldest are left out.
+        is_complete: If not, the oldest are left out: all that are older than those shown, of both tables.
     """
 
     events: list[LogEvent]
@@ -42,17 +44,22 @@ async def read_story(
     session: LogSession, window: Window, *, request_id: str | None, trace_id: str | None, limit: int
 ) -> Story:
     """
-    The *limit* newest events of each table; give one of the two ids.
+    The newest events, at most *limit* of each table, without a hole: where one table ends, both do.
+
+    Give one of the two ids.
 
     Raises:
         psycopg.Error: The database is away, silent, or refused the query.
     """
     events: list[LogEvent] = []
-    is_complete = True
-    for table, query in story(window, request_id=request_id, trace_id=trace_id, limit=limit + 1).items():
-        found = await session.page(query, limit)
+    begin, is_complete = window.since, True
+    queries = story(window, request_id=request_id, trace_id=trace_id, limit=limit + 1)
+    for table, query in queries.items():
+        found = await session.part(query, limit, TABLE_MAX_BYTES)
         events += [LogEvent(table, row) for row in found.rows]
-        is_complete = is_complete and not found.has_more
+        if found.has_more:
+            begin, is_complete = max(begin, found.rows[-1]["created_at"]), False
+    events = [one for one in events if one.row["created_at"] >= begin]
     return Story(sorted(events, key=lambda one: (one.row["created_at"], one.row["id"])), is_complete)
 
 

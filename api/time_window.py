@@ -5,8 +5,8 @@ from typing import Final
 
 from logs_db.queries.statement import Window, in_utc
 
-DEFAULT_SPAN: Final = timedelta(hours=24)
-LONGEST_SPAN: Final = timedelta(days=366)
+SEARCH_SPAN: Final = timedelta(hours=24)
+LONGEST_SEARCH: Final = timedelta(days=366)
 """What one search may cover; it reads so much in parts, from the newest on, and stops when its page is full."""
 AHEAD: Final = timedelta(days=1)
 """How far into the future events are accepted; a read without an end shows them too, they tell of a wrong clock."""
@@ -21,8 +21,8 @@ def time_window(
     until: datetime | None,
     now: datetime,
     *,
-    default: timedelta = DEFAULT_SPAN,
-    longest: timedelta = LONGEST_SPAN,
+    default: timedelta = SEARCH_SPAN,
+    longest: timedelta = LONGEST_SEARCH,
 ) -> Window:
     """
     The window that *since* and *until* ask for; a time without a zone is taken as UTC.

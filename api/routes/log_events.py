@@ -12,7 +12,7 @@ from api.errors import ErrorResponse
 from api.log_parameters import Text
 from api.log_router import logs_router
 from api.log_rows import LlmLogResponse, SystemLogResponse
-from api.log_story import DEFAULT_SPAN, LONGEST_SPAN, TRACE_SPAN, LogEvent, find_event, read_story
+from api.log_story import LONGEST_STORY, STORY_SPAN, TRACE_SPAN, LogEvent, find_event, read_story
 from api.request_reader import Reader
 from api.time_window import time_window
 
@@ -24,13 +24,13 @@ class StoryParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    request_id: Text | None = Field(None, min_length=1, description="All events of this request.")
-    trace_id: Text | None = Field(None, min_length=1, description="All events of this W3C trace.")
+    request_id: Text | None = Field(None, description="All events of this request.")
+    trace_id: Text | None = Field(None, description="All events of this W3C trace.")
     since: datetime | None = Field(
         None, description="From this time on; 30 days before the end unless given, 1 day of a trace."
     )
     until: datetime | None = Field(None, description="Before this time; now unless given. At most 31 days after since.")
-    limit: int = Field(500, ge=1, le=2000, description="Most events of each table, the newest.")
+    limit: int = Field(500, ge=1, le=2000, description="Most events of each table, the newest; of each, 4 MiB.")
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -63,15 +63,18 @@ class Story(BaseModel):
 
     since: datetime = Field(description="Begin of the time that was looked through, included.")
     until: datetime = Field(description="End of it, excluded.")
-    is_complete: bool = Field(description="Whether all are here; if not, the oldest are left out.")
+    is_complete: bool = Field(
+        description="Whether all are here; if not, all that are older than the first one shown are left out: ask again "
+        "with its time as until."
+    )
     events: list[StoryEvent] = Field(description="Without prompts and responses.")
 
 
 @router.get("/story")
 async def request_story(reader: Reader, parameters: Annotated[StoryParameters, Query()]) -> Story:
     """Tell all events of one request or trace, of both tables, in the order of time."""
-    span = DEFAULT_SPAN if parameters.trace_id is None else TRACE_SPAN
-    window = time_window(parameters.since, parameters.until, datetime.now(UTC), default=span, longest=LONGEST_SPAN)
+    span = STORY_SPAN if parameters.trace_id is None else TRACE_SPAN
+    window = time_window(parameters.since, parameters.until, datetime.now(UTC), default=span, longest=LONGEST_STORY)
     told = await reader.run(
         partial(
             read_story,

@@ -1,8 +1,8 @@
 """``headhunter logs search|tail|story|event``: the logs as the API reads them, for who has the database's URL."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final
@@ -15,13 +15,13 @@ from pydantic import ValidationError
 from api.log_parameters import LlmLogParameters, SystemLogParameters
 from api.log_reader import LogReader, LogSession
 from api.log_search import Found, Search
-from api.log_story import DEFAULT_SPAN, LONGEST_SPAN, TRACE_SPAN, LogEvent, find_event, read_story
+from api.log_story import LONGEST_STORY, STORY_SPAN, TRACE_SPAN, LogEvent, find_event, read_story
 from api.time_window import TimeWindowError, time_window
 from headhunter.commands.databases import AsJson
 from headhunter.faults import WRONG_USAGE
 from headhunter.log_lines import print_events
 from headhunter.log_reading import run_reading
-from headhunter.moments import parse_moment
+from headhunter.moments import moment_option
 from logs_db.queries import LogFilter, Position, Window
 from logs_db.queries.story import EventNotFoundError, TimelessIdError
 
@@ -29,21 +29,18 @@ EVERY_SECONDS: Final = 1.0
 OVERLAP: Final = timedelta(seconds=60)
 """How late an event may come in to be seen by one who follows."""
 TAIL_MOST: Final = 500
+FOLLOWED_PAGES: Final = 10
+"""Pages of TAIL_MOST that are looked through for it each time; where there are more, that is said."""
 STORY_EVENTS: Final = 2000
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return parse_moment(text, datetime.now(UTC))
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc)) from None
 
 
 Since = Annotated[
     datetime | None,
-    typer.Option(parser=_moment, metavar="TIME", help="From then on: ISO 8601 (UTC), or 2h for two hours ago."),
+    typer.Option(parser=moment_option, metavar="TIME", help="From then on: ISO 8601 (UTC), or 2h for two hours ago."),
 ]
-Until = Annotated[datetime | None, typer.Option(parser=_moment, metavar="TIME", help="Before then; now unless given.")]
+Until = Annotated[
+    datetime | None, typer.Option(parser=moment_option, metavar="TIME", help="Before then; now unless given.")
+]
 OfCalls = Annotated[bool, typer.Option("--llm", help="Calls of language models instead of system logs.")]
 Level = Annotated[list[str] | None, typer.Option(help="Of this level; may be given several times.")]
 Component = Annotated[list[str] | None, typer.Option(help="Of this component; may be given several times.")]
@@ -117,7 +114,7 @@ def tell_story(
     """Tell all events of a request or trace, of both tables, oldest first; of 30 days, of a trace 1, unless given."""
     if not request_id:
         raise typer.BadParameter("the id is empty")
-    window = _window(since, until, TRACE_SPAN if of_trace else DEFAULT_SPAN, longest=LONGEST_SPAN)
+    window = _window(since, until, TRACE_SPAN if of_trace else STORY_SPAN, longest=LONGEST_STORY)
     read = partial(
         read_story,
         window=window,
@@ -128,7 +125,7 @@ def tell_story(
     told = run_reading(lambda reader: reader.run(read))
     print_events(told.events, as_json=as_json)
     if not told.is_complete:
-        typer.echo(f"Only the newest {STORY_EVENTS} of a table are shown; --until shows older ones.", err=True)
+        typer.echo("These are only the newest; --until with the time of the first shows older ones.", err=True)
     if not told.events:
         typer.echo(f"There is no event of {request_id!r} in this time; --since looks further back.", err=True)
         raise typer.Exit(1)
@@ -138,7 +135,9 @@ def show_event(
     event_id: Annotated[UUID, typer.Argument(metavar="ID")],
     created_at: Annotated[
         datetime | None,
-        typer.Option(parser=_moment, metavar="TIME", help="When it was logged; only for an id that is no UUIDv7."),
+        typer.Option(
+            parser=moment_option, metavar="TIME", help="When it was logged; only for an id that is no UUIDv7."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -165,22 +164,50 @@ async def _print_pages(reader: LogReader, filters: LogFilter, window: Window, li
 
 
 async def _tail(reader: LogReader, filters: LogFilter, lines: int, *, follow: bool, as_json: bool) -> None:
-    # Ids of what was shown: an event may come in later than others that are younger.
-    seen: deque[UUID] = deque(maxlen=50 * TAIL_MOST)
-    span, most = timedelta(days=1), lines
-    while True:
-        window = time_window(datetime.now(UTC) - span, None, datetime.now(UTC))
-        found = await _page(reader, filters, window, None, most)
-        known = set(seen)
-        new = [row for row in reversed(found.rows) if row["id"] not in known]
-        print_events(_events(filters, new), as_json=as_json)
-        seen.extend(row["id"] for row in new)
-        if len(new) == TAIL_MOST:
-            typer.echo(f"More than {TAIL_MOST} came in at once; the older ones are left out.", err=True)
-        if not follow:
-            return
-        span, most = OVERLAP, TAIL_MOST
+    # Before the lines are read, so that what comes in between is shown with them or by the next look.
+    look = await _look(reader, filters, set()) if follow else Look()
+    found = await _page(reader, filters, _last(timedelta(days=1)), None, lines)
+    print_events(_events(filters, found.rows[::-1]), as_json=as_json)
+    seen = look.ids | {row["id"] for row in found.rows}
+    is_told = False
+    while follow:
         await asyncio.sleep(EVERY_SECONDS)
+        look = await _look(reader, filters, seen)
+        print_events(_events(filters, look.new[::-1]), as_json=as_json)
+        seen = look.ids
+        if not (look.is_whole or is_told):
+            most, seconds = FOLLOWED_PAGES * TAIL_MOST, int(OVERLAP.total_seconds())
+            typer.echo(
+                f"More than {most} events in {seconds} s: of those that come in late, some are left out.", err=True
+            )
+        is_told = not look.is_whole
+
+
+@dataclass(slots=True)
+class Look:
+    """What lies in the overlap: the rows that were not seen before, newest first, and the ids of all."""
+
+    new: list[dict[str, Any]] = field(default_factory=list)
+    ids: set[UUID] = field(default_factory=set)
+    is_whole: bool = True
+
+
+async def _look(reader: LogReader, filters: LogFilter, seen: set[UUID]) -> Look:
+    look, window, place = Look(), _last(OVERLAP), None
+    for _ in range(FOLLOWED_PAGES):
+        found = await _page(reader, filters, window, place, TAIL_MOST)
+        look.new += [row for row in found.rows if row["id"] not in seen]
+        look.ids |= {row["id"] for row in found.rows}
+        place = found.next_place
+        look.is_whole = place is None
+        if look.is_whole:
+            break
+    return look
+
+
+def _last(span: timedelta) -> Window:
+    now = datetime.now(UTC)
+    return time_window(now - span, None, now)
 
 
 async def _page(reader: LogReader, filters: LogFilter, window: Window, after: Position | None, limit: int) -> Found:

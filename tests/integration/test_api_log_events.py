@@ -63,6 +63,33 @@ def test_a_story_too_long_keeps_its_newest_events_and_says_so(client, logs):
     assert story["is_complete"] is False
 
 
+def test_a_story_has_no_hole(client, logs):
+    tables = system, llm, system, system, llm
+    rows = [write(logs, request_id="r", created_at=NOW - timedelta(seconds=9 - n)) for n, write in enumerate(tables)]
+
+    def told(limit):
+        story = client.get(STORY, params={"request_id": "r", "limit": limit}).json()
+        return [(event["system_log"] or event["llm_log"])["id"] for event in story["events"]], story["is_complete"]
+
+    ids = [str(row["id"]) for row in rows]
+    assert told(3) == (ids, True)
+    assert told(2) == (ids[2:], False)
+
+
+def test_neither_table_of_a_story_takes_the_room_of_the_other(client, logs, monkeypatch):
+    # More than the server sends ahead, so that it is still at it where the part ends.
+    monkeypatch.setattr("api.log_story.TABLE_MAX_BYTES", 1_000_000)
+    call = llm(logs, request_id="r", created_at=NOW)
+    for ago in range(1, 21):
+        system(logs, request_id="r", message="m" * 500_000, created_at=NOW - timedelta(seconds=ago))
+
+    story = client.get(STORY, params={"request_id": "r"}).json()
+
+    assert story["is_complete"] is False
+    assert [event["system_log"] is None for event in story["events"]] == [False, False, True]
+    assert story["events"][-1]["llm_log"]["id"] == str(call["id"])
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [

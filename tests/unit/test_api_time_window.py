@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from api.time_window import LONGEST_SPAN, TimeWindowError, time_window
+from api.time_window import LONGEST_SEARCH, TimeWindowError, time_window
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -26,11 +26,11 @@ def test_a_time_without_a_zone_is_taken_as_utc_and_one_with_a_zone_is_the_same_i
 
 
 def test_366_days_are_served_and_a_moment_more_is_not():
-    assert time_window(NOW - LONGEST_SPAN, None, NOW).since == NOW - LONGEST_SPAN
-    assert time_window(NOW - LONGEST_SPAN, NOW, NOW).until == NOW
+    assert time_window(NOW - LONGEST_SEARCH, None, NOW).since == NOW - LONGEST_SEARCH
+    assert time_window(NOW - LONGEST_SEARCH, NOW, NOW).until == NOW
     for until in (None, NOW):
         with pytest.raises(TimeWindowError, match="longer than 366 days"):
-            time_window(NOW - LONGEST_SPAN - timedelta(microseconds=1), until, NOW)
+            time_window(NOW - LONGEST_SEARCH - timedelta(microseconds=1), until, NOW)
 
 
 @pytest.mark.parametrize("since", [NOW, NOW + DAY])
