@@ -19,6 +19,7 @@ from benchmarks.matrix.points import (
     AFTER_XADD,
     BEFORE_BRIDGE,
     BEFORE_COMMIT,
+    CHECKED_COMMIT,
     DRAINED,
     POINTS,
 )
@@ -86,7 +87,7 @@ def test_a_worker_that_pops_before_it_writes_loses_what_it_has_in_hand(stage):
 
 
 def test_an_acknowledgement_before_the_commit_is_caught(stage):
-    verdict = run_of(stage, BEFORE_COMMIT, "worker", worker_mutation=acknowledge_before_commit).play()
+    verdict = run_of(stage, CHECKED_COMMIT, "worker", worker_mutation=acknowledge_before_commit).play()
 
     assert verdict.lost > 0
     assert verdict.imbalance >= verdict.lost
