@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import redis
@@ -12,7 +12,7 @@ from log_events.event_queue import Acknowledgement, EventQueue
 from worker.entry import Entry
 from worker.patience import Patience, StoppedError
 from worker.pulse import Pulse
-from worker.receive import Receiver, is_no_group
+from worker.receive import TARGET_BYTES, Receiver, is_no_group
 from worker.write import Writer
 
 logger = logging.getLogger(__name__)
@@ -20,6 +20,20 @@ logger = logging.getLogger(__name__)
 CLAIM_EVERY_SECONDS = 2.0
 
 Answer = TypeVar("Answer")
+
+
+def batches_of(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """*entries* in their order, TARGET_BYTES at most at a time; one that is larger by itself."""
+    batch: list[Entry] = []
+    held_bytes = 0
+    for entry in entries:
+        if batch and held_bytes + entry.payload_bytes > TARGET_BYTES:
+            yield batch
+            batch, held_bytes = [], 0
+        batch.append(entry)
+        held_bytes += entry.payload_bytes
+    if batch:
+        yield batch
 
 
 class Lane:
@@ -64,10 +78,8 @@ class Lane:
             while not self._stop.is_set():
                 self._pulse.progressed(self._name)
                 for entries in self._claimed():
-                    self._deliver(entries)
-                entries = self._patiently(self._receiver.receive)
-                if entries:
-                    self._deliver(entries)
+                    self._deliver_all(entries)
+                self._deliver_all(self._patiently(self._receiver.receive))
         except StoppedError:
             logger.info("stopped while a server was away; what was in hand stays pending", extra={"event": "lane_cut"})
         finally:
@@ -81,6 +93,10 @@ class Lane:
             self._patiently(self._queue.reap)
             self._next_claim_at = time.monotonic() + CLAIM_EVERY_SECONDS
         return claimed
+
+    def _deliver_all(self, entries: Sequence[Entry]) -> None:
+        for batch in batches_of(entries):
+            self._deliver(batch)
 
     def _deliver(self, entries: Sequence[Entry]) -> None:
         started = time.monotonic()
