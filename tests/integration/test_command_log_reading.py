@@ -98,6 +98,49 @@ def test_tail_follows_what_comes_in(stores, logs):
         following.stdout.close()
 
 
+@pytest.fixture
+def follow(run, monkeypatch):
+    """A function that follows, lets each of *happenings* come to pass while it pauses, and tells what it showed."""
+    monkeypatch.setattr("headhunter.commands.log_reading.TAIL_MOST", 2)
+
+    def follow(*happenings):
+        left = iter(happenings)
+
+        async def pause(_seconds):
+            happens = next(left, None)
+            if happens is None:
+                raise KeyboardInterrupt
+            happens()
+
+        monkeypatch.setattr("headhunter.commands.log_reading.asyncio.sleep", pause)
+        return run("tail", "-n", "1", "--follow", "--json")
+
+    return follow
+
+
+def test_who_follows_sees_what_comes_in_late_behind_many_others_and_nothing_twice(follow, logs):
+    rows = [system(logs, created_at=datetime.now(UTC) - timedelta(seconds=n)) for n in range(6)]
+    came = []
+
+    def come(seconds):
+        came.append(system(logs, created_at=datetime.now(UTC) - timedelta(seconds=seconds)))
+
+    result = follow(lambda: come(20), lambda: come(0), lambda: come(30))
+
+    assert [event["id"] for event in told(result)] == [str(row["id"]) for row in [rows[0], *came]]
+    assert result.stderr == ""
+
+
+def test_who_follows_more_than_can_be_looked_through_is_told_once(follow, logs, monkeypatch):
+    monkeypatch.setattr("headhunter.commands.log_reading.FOLLOWED_PAGES", 2)
+    for _ in range(6):
+        system(logs, created_at=datetime.now(UTC))
+
+    result = follow(lambda: None, lambda: None)
+
+    assert result.stderr == "More than 4 events in 60 s: of those that come in late, some are left out.\n"
+
+
 def test_a_story_is_told_oldest_first_and_nobody_has_none(run, logs):
     rows = [system(logs, request_id="r-7", created_at=NOW - timedelta(minutes=2)), llm(logs, request_id="r-7")]
 
