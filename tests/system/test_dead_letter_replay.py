@@ -180,7 +180,9 @@ def test_a_worker_lets_letters_go_in_time_and_those_that_are_rows_for_room_and_s
 ):
     raw = os.urandom(300_000)
     write(logs_connection, *(sound(number, raw) for number in range(6)))
-    write(logs_connection, sound(9, created_at=datetime.now(UTC) - timedelta(days=40)))
+    long_ago = datetime.now(UTC) - timedelta(days=40)
+    write(logs_connection, sound(9, created_at=long_ago))
+    logs_connection.execute("UPDATE dead_letters SET last_seen_at = %s WHERE id = %s", [long_ago, UUID(int=9)])
     logs_connection.execute("UPDATE dead_letters SET replayed_at = now() WHERE id = %s", [UUID(int=0)])
 
     worker = start_worker(**environment, DEAD_LETTERS_MAX_BYTES="1048576")
