@@ -78,8 +78,12 @@ _ERRORS: Final[dict[type[Exception], _Answer]] = {
     TooManyRequests: _Answer(
         429, "Too many requests read logs at this moment: try again in a second.", {"Retry-After": "1"}
     ),
-    psycopg.errors.UndefinedTable: _Answer(503, "The logs schema is not at its head: see /readyz."),
-    psycopg.errors.UndefinedColumn: _Answer(503, "The logs schema is not at its head: see /readyz."),
+    psycopg.errors.UndefinedTable: _Answer(
+        503, "The logs schema is not at its head: see the admin health's logs_schema."
+    ),
+    psycopg.errors.UndefinedColumn: _Answer(
+        503, "The logs schema is not at its head: see the admin health's logs_schema."
+    ),
     psycopg.errors.InsufficientPrivilege: _Answer(
         503, "The API's role may not read the logs: see the admin health's logs_database."
     ),

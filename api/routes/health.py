@@ -26,8 +26,11 @@ class HealthResponse(BaseModel):
     checks: dict[str, CheckResult] = Field(description="By name, each with what to do where it is not good.")
 
 
-class ReadinessResponse(HealthResponse):
-    """The checks that decide whether requests may come."""
+class ReadinessResponse(BaseModel):
+    """Whether requests may come: no more than that, for anybody may ask.  Why not is in the admin health."""
+
+    status: HealthStatus
+    checks: dict[str, HealthStatus] = Field(description="By name, of the checks that decide it.")
 
 
 @router.get("/livez")
@@ -38,9 +41,10 @@ async def livez() -> LivenessResponse:
 
 @router.get("/readyz", responses={503: {"model": ReadinessResponse}})
 async def readyz(state: State, response: Response) -> ReadinessResponse:
-    """Whether both schemas are usable; 503 with a sentence each until they are."""
+    """Whether both schemas are usable; 503 until they are.  The admin health says why."""
     checks = await state.board.results(READINESS)
-    return ReadinessResponse(status=_status(checks, response), checks=checks)
+    states = {name: check.status for name, check in checks.items()}
+    return ReadinessResponse(status=_status(checks, response), checks=states)
 
 
 @router.get(
