@@ -197,6 +197,15 @@ def test_folding_changes_no_sum(queue, balance, drained, logs_connection):
     assert logs_connection.execute("SELECT count(*) FROM ledger_entries").fetchone() == (0,)
 
 
+def test_told_to_stop_folding_begins_no_further_batch(logs_connection):
+    logs_connection.execute("INSERT INTO ledger_entries VALUES (1, 1, 'gone', 'system_log', 1, 0, 0)")
+    stop = threading.Event()
+    stop.set()
+
+    assert ledger.fold(logs_connection, generation="g", oldest_ms=0, oldest_seq=0, stop=stop) == 0
+    assert ledger.fold(logs_connection, generation="g", oldest_ms=0, oldest_seq=0, stop=threading.Event()) == 1
+
+
 def test_entries_still_in_the_stream_are_not_folded(queue, logs_connection, drained):
     queue.admit(encode_frame([system_event()]), 1)
     drained()
