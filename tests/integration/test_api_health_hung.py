@@ -190,7 +190,7 @@ def test_a_table_that_somebody_locks_delays_only_what_reads_it(own_stores, own_l
         own_logs.execute("LOCK TABLE public.dead_letters IN ACCESS EXCLUSIVE MODE")
 
         def is_the_lock_told():
-            # A busy machine may need the time of a check for its connections alone: then the check fails without a hint.
+            # A busy machine may need all the time of a check for its connections: it fails then without a hint.
             checks = ask(client).json()["checks"]
             assert checks["dead_letters"]["status"] == "fail"
             return (

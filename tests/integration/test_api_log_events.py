@@ -6,6 +6,7 @@ import pytest
 
 from api.routes import log_sums
 from log_events.uuid7 import uuid7
+from logs_db.latency_sketch import bucket_of
 from logs_db.queries import Window
 from logs_db.queries.sums import Key, Step, histogram
 from tests.fixtures.log_rows import NOW, llm, system
@@ -20,7 +21,8 @@ DAY = {"since": TODAY.isoformat(), "until": (TODAY + timedelta(days=1)).isoforma
 def sums(logs):
     """A connection to a database whose rollups are emptied afterwards."""
     yield logs
-    for table in ("system_log_hours", "system_log_minutes", "system_log_deltas", "llm_log_hours", "llm_log_deltas"):
+    names = "system_log_hours system_log_minutes system_log_deltas llm_log_hours llm_log_deltas llm_latency_hours"
+    for table in names.split():
         logs.execute(f"TRUNCATE public.{table}")
     logs.execute("TRUNCATE public.rollup_days")
 
@@ -239,6 +241,19 @@ def test_spend_is_by_day_and_model_and_exact(client, sums):
         ("tiny", "0.001", 10),
     ]
     assert (lines[0]["unpriced_calls"], lines[0]["latency_ms"], lines[0]["reasoning_tokens"]) == (4, 6000, 14)
+
+
+def test_percentiles_of_latency_come_where_they_are_asked_for(client, sums):
+    for hour, milliseconds, number in ((1, 100, 60), (2, 100, 30), (2, 1_000, 8), (3, 9_000, 2)):
+        place = TODAY + timedelta(hours=hour)
+        add(sums, "llm_latency_hours", place, ("openai", "gpt", "chat", "success"), bucket_of(milliseconds), number)
+
+    (latency,) = client.get(SPEND, params={**DAY, "percentiles": True}).json()["latencies"]
+
+    assert client.get(SPEND, params=DAY).json()["latencies"] is None
+    assert (latency.pop("provider"), latency.pop("model")) == ("openai", "gpt")
+    for name, true_ms in (("p50_ms", 100), ("p95_ms", 1_000), ("p99_ms", 9_000)):
+        assert true_ms <= latency[name] <= 1.05 * true_ms
 
 
 def test_a_trace_is_looked_for_in_a_day_unless_more_is_asked_for(client):
