@@ -1,6 +1,7 @@
-"""Reads logs for commands: the database that is meant for reading, where one is named, and the API's own ways."""
+"""Reads logs for commands, in the API's own ways: from the replica while it is fresh enough, else from the primary."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -8,16 +9,18 @@ from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 from pydantic import SecretStr
 
-from api.log_reader import LogReader
+from api.fresh_reader import FreshReader
 from headhunter.logs_stores import url_of
 
 Result = TypeVar("Result")
-VARIABLES = ("LOGS_READ_DATABASE_URL", "LOGS_DATABASE_URL")
-"""Where logs are read from: the first that is set."""
+PRIMARY = ("LOGS_DATABASE_URL",)
+REPLICA = ("LOGS_READ_DATABASE_URL",)
+MAX_STALENESS_SECONDS = 10.0
+"""How old what is read from the replica may be, as the API has it unless told otherwise."""
 CONNECT_SECONDS = 2
 
 
-def run_reading(work: Callable[[LogReader], Awaitable[Result]]) -> Result:
+def run_reading(work: Callable[[FreshReader], Awaitable[Result]]) -> Result:
     """
     What *work* makes of a reader of the logs database.
 
@@ -25,17 +28,18 @@ def run_reading(work: Callable[[LogReader], Awaitable[Result]]) -> Result:
         typer.Exit: No URL is set, or it is none of PostgreSQL; that has been said.
         psycopg.Error: The database is away, silent, or refused a query.
     """
-    return asyncio.run(_run(SecretStr(url_of(VARIABLES)), work))
+    primary = SecretStr(url_of(PRIMARY))
+    replica = SecretStr(url_of(REPLICA)) if os.environ.get(REPLICA[0]) else None
+    return asyncio.run(_run(primary, replica, work))
 
 
-async def _run(url: SecretStr, work: Callable[[LogReader], Awaitable[Result]]) -> Result:
-    reader = LogReader(url)
-    await reader.open()
+async def _run(
+    primary: SecretStr, replica: SecretStr | None, work: Callable[[FreshReader], Awaitable[Result]]
+) -> Result:
     try:
-        return await work(reader)
+        async with FreshReader(primary, replica, MAX_STALENESS_SECONDS) as reader:
+            return await work(reader)
     except PoolTimeout:
         # The pool tells only that it waited in vain, not why.
-        async with await AsyncConnection.connect(url.get_secret_value(), connect_timeout=CONNECT_SECONDS):
+        async with await AsyncConnection.connect(primary.get_secret_value(), connect_timeout=CONNECT_SECONDS):
             raise
-    finally:
-        await reader.close()

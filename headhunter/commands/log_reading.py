@@ -12,8 +12,9 @@ import psycopg
 import typer
 from pydantic import ValidationError
 
+from api.fresh_reader import FreshReader
 from api.log_parameters import LlmLogParameters, SystemLogParameters
-from api.log_reader import LogReader, LogSession
+from api.log_reader import LogSession
 from api.log_search import Found, Search
 from api.log_story import LONGEST_STORY, STORY_SPAN, TRACE_SPAN, LogEvent, find_event, read_story
 from api.time_window import TimeWindowError, time_window
@@ -153,7 +154,7 @@ def show_event(
     print_events([event], as_json=as_json, whole=True)
 
 
-async def _print_pages(reader: LogReader, filters: LogFilter, window: Window, limit: int, *, as_json: bool) -> None:
+async def _print_pages(reader: FreshReader, filters: LogFilter, window: Window, limit: int, *, as_json: bool) -> None:
     shown, place = 0, None
     while True:
         found = await _page(reader, filters, window, place, min(limit - shown, TAIL_MOST))
@@ -163,7 +164,7 @@ async def _print_pages(reader: LogReader, filters: LogFilter, window: Window, li
             return
 
 
-async def _tail(reader: LogReader, filters: LogFilter, lines: int, *, follow: bool, as_json: bool) -> None:
+async def _tail(reader: FreshReader, filters: LogFilter, lines: int, *, follow: bool, as_json: bool) -> None:
     # Before the lines are read, so that what comes in between is shown with them or by the next look.
     look = await _look(reader, filters, set()) if follow else Look()
     found = await _page(reader, filters, _last(timedelta(days=1)), None, lines)
@@ -192,7 +193,7 @@ class Look:
     is_whole: bool = True
 
 
-async def _look(reader: LogReader, filters: LogFilter, seen: set[UUID]) -> Look:
+async def _look(reader: FreshReader, filters: LogFilter, seen: set[UUID]) -> Look:
     look, window, place = Look(), _last(OVERLAP), None
     for _ in range(FOLLOWED_PAGES):
         found = await _page(reader, filters, window, place, TAIL_MOST)
@@ -210,7 +211,7 @@ def _last(span: timedelta) -> Window:
     return time_window(now - span, None, now)
 
 
-async def _page(reader: LogReader, filters: LogFilter, window: Window, after: Position | None, limit: int) -> Found:
+async def _page(reader: FreshReader, filters: LogFilter, window: Window, after: Position | None, limit: int) -> Found:
     async def search(session: LogSession) -> Found:
         return await Search(session, filters, window, after, limit).run()
 

@@ -1,4 +1,4 @@
-"""``headhunter logs search|tail|story|event``, over the database that is named for reading."""
+"""``headhunter logs search|tail|story|event``, over the primary or a fresh replica."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from tests.fixtures.log_rows import NOW, llm, system
 
 @pytest.fixture
 def run(stores, monkeypatch):
-    monkeypatch.setenv("LOGS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
-    monkeypatch.setenv("LOGS_READ_DATABASE_URL", stores.logs)
+    monkeypatch.setenv("LOGS_DATABASE_URL", stores.logs)
+    monkeypatch.delenv("LOGS_READ_DATABASE_URL", raising=False)
     return lambda *arguments: CliRunner().invoke(app, arguments)
 
 
@@ -33,6 +33,14 @@ def test_a_search_tells_what_matches_newest_first(run, logs):
     found = told(run("search", "--level", "error", "--component", "c", "--since", "90m", "--json"))
 
     assert [(event["table"], event["id"]) for event in found] == [("system_logs", str(row["id"])) for row in rows[:2]]
+
+
+def test_what_is_no_fresh_replica_is_not_read_but_the_primary(run, stores, logs, monkeypatch):
+    # A database without any row, which is no standby, so nobody knows how old what it shows is.
+    monkeypatch.setenv("LOGS_READ_DATABASE_URL", stores.main)
+    row = system(logs, component="c")
+
+    assert [event["id"] for event in told(run("search", "--component", "c", "--json"))] == [str(row["id"])]
 
 
 def test_a_search_goes_on_over_pages_until_it_has_enough(run, logs, monkeypatch):
