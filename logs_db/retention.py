@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeVar
 
 import psycopg
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from logs_db.detachment import Detached
+
+Work = TypeVar("Work")
 
 PASS_SECONDS: Final = 20.0
 """After so long a pass begins nothing new; the next one, a minute later, goes on."""
@@ -167,15 +169,23 @@ class _Pass:
         first_look(self.connection)
         if self._is_clock_strange():
             return
-        held_up = {table for table in PARTITIONED_TABLES if not self._finalize(table)}
+        held_up = {table for table in PARTITIONED_TABLES if not self._unless_locked(table, self._finalize, table)}
         detachment.unmark_attached(self.connection)
         time_now = now or server_time(self.connection)
         due = [each for each in detachment.read_detached(self.connection) if self._is_due(each, time_now)]
-        held_up |= {each.table for each in due if not self._let_go(each)}
+        held_up |= {each.table for each in due if not self._unless_locked(each.name, self._let_go, each)}
         plans = read_plan(self.connection, self.retention, is_archived=self.before_drop is not None, now=time_now)
         for plan in plans:
             if plan.table not in held_up:
-                self._work_off(plan)
+                self._unless_locked(plan.table, self._work_off, plan)
+
+    def _unless_locked(self, name: str, work: Callable[[Work], bool], on: Work) -> bool:
+        """Whether *work* was all done; where somebody locks its table it is left, and other tables have their turn."""
+        try:
+            return work(on)
+        except psycopg.errors.LockNotAvailable as exc:
+            self.obstacles.append(f"{name} is left as it is until the next pass: {str(exc).splitlines()[0]}.")
+            return False
 
     def _is_clock_strange(self) -> bool:
         difference = abs(server_time(self.connection) - datetime.now(UTC))
@@ -206,14 +216,16 @@ class _Pass:
         )
         return False
 
-    def _work_off(self, plan: TablePlan) -> None:
+    def _work_off(self, plan: TablePlan) -> bool:
+        """Do what is planned, the oldest first; whether nothing of it is left."""
         for planned in plan.partitions:
             if self.stop.is_set() or time.monotonic() > self.end:
-                return
+                return False
             if planned.fate is Fate.DROPPED and not self._drop(plan.table, planned):
-                return
+                return False
             if planned.fate is Fate.THINNED and planned.cut_before is not None:
                 self._thin(plan.table, planned.partition, planned.cut_before)
+        return True
 
     def _drop(self, table: str, planned: Planned) -> bool:
         """Detach a partition and let it go; whether others may follow."""
