@@ -247,18 +247,24 @@ class EventQueue:
         """The last heartbeat of each worker of the last hour."""
         return self._seen(self.keys.workers, WorkerHeartbeat)
 
+    def worker_ages(self) -> dict[str, float]:
+        """Seconds since the last heartbeat of each worker of the last hour, whatever its release says in it."""
+        return {name.decode(errors="replace"): age for name, age, _ in self._said_of(self.keys.workers)}
+
     def producer_reports(self) -> list[Seen[ProducerReport]]:
         """The last report of each producer of the last hour."""
         return self._seen(self.keys.producers, ProducerReport)
 
     def _seen(self, key: str, report_type: type[Report]) -> list[Seen[Report]]:
+        said = self._said_of(key)
+        return [Seen(report=msgspec.json.decode(text, type=report_type), age_seconds=age) for _, age, text in said]
+
+    def _said_of(self, key: str) -> Iterator[tuple[bytes, float, bytes]]:
+        """Name, age in seconds and report of each."""
         now_ms, *pairs = self._reports(keys=(key,))
-        seen = []
-        for value in pairs[1::2]:
+        for name, value in zip(pairs[::2], pairs[1::2], strict=True):
             said_ms, _, text = value.partition(b" ")
-            report = msgspec.json.decode(text, type=report_type)
-            seen.append(Seen(report=report, age_seconds=max(0, int(now_ms) - int(said_ms)) / 1000))
-        return seen
+            yield name, max(0, int(now_ms) - int(said_ms)) / 1000, text
 
 
 @contextmanager

@@ -105,7 +105,7 @@ class Receiver:
 
     def _owners(self) -> Iterable[tuple[str, int]]:
         """The consumers that have something pending, and after how many idle milliseconds it is theirs no more."""
-        alive = {seen.report.name: seen for seen in self._queue.heartbeats() if seen.age_seconds < SILENT_SECONDS}
+        alive = {worker for worker, age_seconds in self._queue.worker_ages().items() if age_seconds < SILENT_SECONDS}
         consumers: Any = self._queue.client.xinfo_consumers(self._queue.keys.stream, GROUP)
         for consumer in consumers:
             name = consumer["name"].decode()

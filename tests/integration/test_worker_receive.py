@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 import redis
 
@@ -90,6 +91,25 @@ def test_what_a_worker_that_beats_has_in_hand_is_left_to_it(queue):
     beat(queue, peer)
 
     assert claimed_within(1.5, receiver(queue)) == []
+
+
+def test_a_heartbeat_of_a_newer_release_is_a_sign_of_life_too(queue):
+    queue.admit(b"frame", 1)
+    peer = "other-host:1:1"
+    receiver(queue, peer).receive()
+    queue.admit(b"frame", 1)
+    receiver(queue, "silent-host:1:1").receive()
+    beat(queue, peer)
+    said = queue.client.hget(queue.keys.workers, peer)
+    queue.client.hset(queue.keys.workers, peer, said.replace(b'"running"', b'"resting"'))
+    with pytest.raises(msgspec.ValidationError):
+        queue.heartbeats()
+    time.sleep(1.1)
+
+    claimer = receiver(queue)
+
+    assert len(claimed_within(1, claimer)) == 1
+    assert claimer.claim() == []
 
 
 def test_what_a_silent_worker_of_another_host_left_is_claimed(queue):
