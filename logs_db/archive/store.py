@@ -83,7 +83,10 @@ class Folder:
         path = self._root / name
         unfinished = path.with_name(path.name + UNFINISHED)
         with self._told("cannot be written", name):
+            made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in made:
+                _sync(folder.parent)
             try:
                 with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                     yield file

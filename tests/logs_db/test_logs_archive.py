@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from logs_db import retention
-from logs_db.archive import archiving, table_rows
+from logs_db.archive import archiving, store, table_rows
 from logs_db.archive.errors import ArchiveError
 from logs_db.archive.manifest import read_manifest
 from logs_db.archive.parquet import CountingFile
@@ -229,6 +229,17 @@ def test_an_archive_that_fails_amid_a_large_day_says_why(shared, folder, day, mo
         archiving.archive(shared, open_store(str(folder)), day)
     assert len(written) > 1
     assert files(folder) == []
+
+
+def test_folders_that_an_archive_makes_are_lasting_too(tmp_path, monkeypatch):
+    synced, sync = [], store._sync
+    monkeypatch.setattr(store, "_sync", lambda folder: (synced.append(folder), sync(folder)))
+    for _ in range(2):
+        with open_store(str(tmp_path / "a" / "b")).writing("system_logs/x") as file:
+            file.write(b"x")
+
+    made = [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+    assert synced == [*made, tmp_path / "a" / "b" / "system_logs", tmp_path / "a" / "b" / "system_logs"]
 
 
 def test_two_processes_never_archive_the_same_partition(shared, folder, day):
