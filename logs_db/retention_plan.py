@@ -48,11 +48,6 @@ class Retention:
         """Those that are set."""
         return [days for table in VARIABLES if (days := self.days_of(table)) is not None]
 
-    @property
-    def kept_for_ever(self) -> list[str]:
-        """The tables that nothing is ever dropped from."""
-        return [table for table in VARIABLES if self.days_of(table) is None]
-
 
 class Fate(StrEnum):
     """What the next pass does with a partition."""

@@ -17,14 +17,13 @@ from psycopg import IsolationLevel, sql
 from logs_db.partitions import server_time
 from logs_db.retention_states import read_kept_since
 from logs_db.rollups import ABOVE_MS, ROLLUP_MINUTE_DAYS, ROLLUPS, Rollup, holding_lock
-from migrator.partitioning import midnight
+from migrator.partitioning import DAY, midnight
 
 if TYPE_CHECKING:
     import psycopg
 
 logger = logging.getLogger(__name__)
 
-DAY: Final = timedelta(days=1)
 SETTLED_AFTER: Final = DAY
 """How long after its end a day is counted: most late events are there by then, and later ones come with deltas."""
 

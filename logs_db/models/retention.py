@@ -1,4 +1,4 @@
-"""What retention has done and may do.  Written by logs_db/retention.py and logs_db/archive.py."""
+"""What retention has done and may do.  Written by logs_db/retention.py and logs_db/archive/."""
 
 from datetime import datetime
 

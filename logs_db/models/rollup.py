@@ -161,7 +161,7 @@ class LlmLatencyHour(_CallKey, _LatencyCount, LogsBase):
 
 
 class RollupDay(LogsBase):
-    """A day whose rows were all counted: by deltas from the first to the last, or by a recount."""
+    """A day whose rows a recount has counted, once it was over: see logs_db/rollup_recount.py."""
 
     __tablename__ = "rollup_days"
     __table_args__ = (

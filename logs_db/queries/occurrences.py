@@ -14,6 +14,7 @@ from psycopg import sql
 
 from logs_db.queries.pages import table_of
 from logs_db.queries.statement import PageQuery, Window
+from migrator.partitioning import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from logs_db.queries.filters import LogFilter
 
 HOUR: Final = timedelta(hours=1)
-DAY: Final = timedelta(days=1)
 
 _RECOUNTED: LiteralString = """
 SELECT day FROM public.rollup_days
