@@ -49,6 +49,8 @@ class LogFilter:
     counted_columns: ClassVar[tuple[str, ...]]
     failed: ClassVar[LiteralString]
     """What the rollups call a row with an error."""
+    failed_rows: ClassVar[LiteralString]
+    """The same, asked of the rows."""
     indexed_columns: ClassVar[tuple[str, ...]]
     """Of which a value has few rows, and an index that finds them."""
     parts_worth_counts: ClassVar[int] = 2
@@ -72,8 +74,7 @@ class LogFilter:
         parts = [_equal(column, getattr(self, column)) for column in given]
         values: dict[str, object] = {column: _value(getattr(self, column)) for column in given}
         if self.errors_only:
-            # The words of the partial index idx_system_logs_errors, so that it serves.
-            parts.append(sql.SQL("error_type IS NOT NULL"))
+            parts.append(sql.SQL(self.failed_rows))
         for name, condition in _BY_ROWS.items():
             if getattr(self, name) is not None:
                 parts.append(sql.SQL(condition))
@@ -117,6 +118,8 @@ class SystemLogFilter(LogFilter):
     counted_columns = ("level", "component", "error_type")
     indexed_columns = ("id", "request_id", "user_id", "error_type")
     failed = "error_type <> ''"
+    # The words of the partial index idx_system_logs_errors come first, so that it serves.
+    failed_rows = "error_type IS NOT NULL AND error_type <> ''"
 
     level: Sequence[str] = ()
     component: Sequence[str] = ()
@@ -132,6 +135,7 @@ class LlmLogFilter(LogFilter):
     counted_columns = ("provider", "model", "status")
     indexed_columns = ("id", "request_id")
     failed = "errors > 0"
+    failed_rows = "error_type IS NOT NULL"
     # llm_logs has no index that serves any of these.
     parts_worth_counts = 1
 

@@ -135,6 +135,18 @@ def test_errors_only_leaves_out_what_has_no_error(client, logs, route, write):
     assert ids(client.get(route, params={"errors_only": "true"})) == [str(failed["id"])]
 
 
+def test_an_empty_error_type_is_no_error_of_a_log_to_rows_as_it_is_none_to_the_rollups(client, logs):
+    system(logs, error_type="")
+
+    assert ids(client.get(SYSTEM, params={"errors_only": "true"})) == []
+
+    with logs.transaction(force_rollback=True):
+        logs.execute("CREATE TABLE alone AS SELECT * FROM system_logs; SET LOCAL enable_seqscan = off")
+        logs.execute("CREATE INDEX errors_alone ON alone (created_at DESC) WHERE error_type IS NOT NULL")
+        plan = logs.execute(f"EXPLAIN SELECT FROM alone WHERE {SystemLogFilter.failed_rows}").fetchall()
+    assert "errors_alone" in str(plan)
+
+
 def test_filters_are_joined_by_and(client, logs):
     both = system(logs, level="ERROR", component="billing")
     system(logs, level="ERROR")
