@@ -24,6 +24,10 @@ CLAIM_COUNT = 32
 SILENT_SECONDS = 15.0
 """A worker whose heartbeat is older than this is taken for dead, and what it left pending is taken over."""
 
+MISSED_BEAT_SECONDS = 3.0
+"""Only a worker that has missed some beats, one each second, is looked for by its process id: another container may have
+the same host name and process ids of its own."""
+
 LONGEST_BATCH_SECONDS = 300.0
 """What has been pending for longer is taken over even from a worker that still beats."""
 
@@ -105,14 +109,20 @@ class Receiver:
 
     def _owners(self) -> Iterable[tuple[str, int]]:
         """The consumers that have something pending, and after how many idle milliseconds it is theirs no more."""
-        alive = {worker for worker, age_seconds in self._queue.worker_ages().items() if age_seconds < SILENT_SECONDS}
+        ages = self._queue.worker_ages()
         consumers: Any = self._queue.client.xinfo_consumers(self._queue.keys.stream, GROUP)
         for consumer in consumers:
             name = consumer["name"].decode()
             if consumer["pending"] and name != self._consumer:
                 worker = name.rpartition("/")[0]
-                is_alive = worker in alive and not self._is_dead_neighbour(worker)
+                is_alive = self._is_alive(worker, ages.get(worker, SILENT_SECONDS))
                 yield name, int(1000 * (LONGEST_BATCH_SECONDS if is_alive else SHORTEST_IDLE_SECONDS))
+
+    def _is_alive(self, worker: str, age_seconds: float) -> bool:
+        """Whether *worker*, whose last heartbeat is so old, may still be at work."""
+        if age_seconds < MISSED_BEAT_SECONDS:
+            return True
+        return age_seconds < SILENT_SECONDS and not self._is_dead_neighbour(worker)
 
     def _is_dead_neighbour(self, worker: str) -> bool:
         """Whether *worker* ran on this host under a process id that is now nobody's, or this process's own."""

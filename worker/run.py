@@ -64,7 +64,7 @@ def _start_up(settings: WorkerSettings, pulse: Pulse) -> int:
             ddl_url=direct_url.get_secret_value() if direct_url else None,
             budgets=settings.migration_budgets,
             application_name="headhunter-worker",
-            running_revisions=running_heads(_queue(settings)),
+            running_revisions=running_heads(_queue(settings), pulse.name),
         )
     except MigratorError as exc:
         # No traceback: the sentence says all there is.

@@ -10,6 +10,7 @@ import redis
 from log_events.event_queue import EventQueue
 from log_events.heartbeat import WorkerHeartbeat
 from log_events.keys import GROUP
+from worker.peers import running_heads
 from worker.receive import Receiver, is_no_group, worker_name
 
 HOST = "this-host"
@@ -77,6 +78,16 @@ def test_what_a_dead_process_of_this_host_left_is_claimed_within_seconds(queue):
     assert groups[0][0].is_redelivered
 
 
+def test_what_a_dead_process_of_this_host_left_is_claimed_soon_after_its_last_beat(queue, monkeypatch):
+    monkeypatch.setattr("worker.receive.MISSED_BEAT_SECONDS", 0.5)
+    queue.admit(b"frame", 1)
+    dead = f"{HOST}:{pid_of_a_dead_process()}:1"
+    receiver(queue, dead).receive()
+    beat(queue, dead)
+
+    assert claimed_within(3, receiver(queue))
+
+
 def test_what_a_former_process_with_our_own_process_id_left_is_claimed(queue):
     queue.admit(b"frame", 1)
     receiver(queue, f"{HOST}:{os.getpid()}:before").receive()
@@ -91,6 +102,17 @@ def test_what_a_worker_that_beats_has_in_hand_is_left_to_it(queue):
     beat(queue, peer)
 
     assert claimed_within(1.5, receiver(queue)) == []
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1], ids=["our own", "nobody's here"])
+def test_a_worker_that_beats_under_our_host_name_from_another_container_is_no_dead_neighbour(queue, pid):
+    queue.admit(b"frame", 1)
+    peer = f"{HOST}:{pid}:1"
+    receiver(queue, peer).receive()
+    beat(queue, peer)
+    time.sleep(1.1)
+
+    assert receiver(queue).claim() == []
 
 
 def test_a_heartbeat_of_a_newer_release_is_a_sign_of_life_too(queue):
@@ -164,6 +186,17 @@ def test_entries_whose_delivery_got_lost_on_its_way_are_received_again(queue, mo
     assert all(entry.is_redelivered for entry in received)
     queue.client.xack(queue.keys.stream, GROUP, *ids)
     assert consumer.receive(block=False) == []
+
+
+def test_only_the_worker_itself_is_left_out_of_the_running_heads(queue):
+    own, namesake = f"{HOST}:1:a", f"{HOST}:1:b"
+    now = time.time()
+    for name in (own, namesake):
+        told = {"host": HOST, "pid": 1, "state": "running", "started_at": now, "last_progress_at": now}
+        queue.beat(WorkerHeartbeat(name=name, head=f"head of {name}", **told))
+
+    assert running_heads(queue, own)() == {f"head of {namesake}"}
+    assert running_heads(queue)() == {f"head of {own}", f"head of {namesake}"}
 
 
 def test_a_lost_group_is_told_from_other_troubles(queue):
