@@ -25,8 +25,8 @@ SILENT_SECONDS = 15.0
 """A worker whose heartbeat is older than this is taken for dead, and what it left pending is taken over."""
 
 MISSED_BEAT_SECONDS = 3.0
-"""Only a worker that has missed some beats, one each second, is looked for by its process id: another container may have
-the same host name and process ids of its own."""
+"""Only a worker that has missed some beats, one each second, is looked for by its process id: another container may
+have the same host name and process ids of its own."""
 
 LONGEST_BATCH_SECONDS = 300.0
 """What has been pending for longer is taken over even from a worker that still beats."""
