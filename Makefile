@@ -20,7 +20,7 @@ up: $(READY) ## Start the whole system on this machine (ARGS="--demo --speed 50"
 	@$(BIN)/headhunter up $(ARGS)
 
 test: $(READY) ## Run the tests on real servers (ARGS="-k health" selects)
-	@$(BIN)/python -m pytest -n 4 --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## Check style and the import contracts between the rooms
 	@$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """Fixtures for all tests, by subject in tests/fixtures/."""
 
+import pytest
+
 pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.templates",
@@ -13,3 +15,9 @@ pytest_plugins = [
     "tests.fixtures.retention",
     "tests.fixtures.stacks",
 ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take longest, so that no process is left alone with one of them at the end."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
