@@ -14,8 +14,8 @@ from servers.ports import free_port
 from servers.postgres import PostgresServer
 from tests.fixtures.small_environment import SmallEnvironment, rows, small_environment, starting_process
 
-PROCESSES = 16
-ROUNDS = 5
+PROCESSES = 8
+ROUNDS = 3
 HISTORY = "SELECT to_revision FROM migrator.history WHERE outcome = 'done' ORDER BY id"
 
 
@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> None:
         time.sleep(0.02)
 
 
-def test_sixteen_processes_at_once_on_an_empty_database_run_each_revision_once(
+def test_eight_processes_at_once_on_an_empty_database_run_each_revision_once(
     small: SmallEnvironment, own_server: PostgresServer
 ) -> None:
     urls = [own_server.create_database(f"round_{number}") for number in range(ROUNDS)]

@@ -26,8 +26,8 @@ from worker.write import Writer
 
 
 @pytest.fixture
-def queue(any_redis_url):
-    with redis.Redis.from_url(any_redis_url) as client:
+def queue(redis_url):
+    with redis.Redis.from_url(redis_url) as client:
         yield EventQueue(client)
 
 
@@ -37,11 +37,11 @@ def balance(queue, logs_connection):
 
 
 @pytest.fixture
-def drained(queue, any_redis_url, logs_database_url, start_worker):
+def drained(queue, redis_url, logs_database_url, start_worker):
     """A function that has a worker write all that waits."""
 
     def drain() -> None:
-        worker = start_worker(LOGS_DATABASE_URL=logs_database_url, REDIS_URL=any_redis_url)
+        worker = start_worker(LOGS_DATABASE_URL=logs_database_url, REDIS_URL=redis_url)
         wait_until(lambda: queue.depth().events == 0)
         worker.terminate()
         worker.wait()
@@ -214,12 +214,10 @@ def test_entries_still_in_the_stream_are_not_folded(queue, logs_connection, drai
     assert queue.boundary()[1:] == tuple(map(int, waits.split(b"-")))
 
 
-def test_two_workers_that_hold_the_same_entry_write_it_once(
-    queue, balance, any_redis_url, logs_database_url, start_worker
-):
+def test_two_workers_that_hold_the_same_entry_write_it_once(queue, balance, redis_url, logs_database_url, start_worker):
     for _ in range(200):
         queue.admit(encode_frame([system_event() for _ in range(50)]), 50)
-    workers = [start_worker(LOGS_DATABASE_URL=logs_database_url, REDIS_URL=any_redis_url) for _ in range(2)]
+    workers = [start_worker(LOGS_DATABASE_URL=logs_database_url, REDIS_URL=redis_url) for _ in range(2)]
     wait_until(lambda: queue.depth().events == 0)
     for worker in workers:
         worker.terminate()
