@@ -90,11 +90,13 @@ def maintain(
     today = work.now.date()
     days = days_between(today, today + timedelta(days=min(days_ahead, FUTURE_DAYS)))
     try:
-        for table in map(_relation, PARTITIONED_TABLES):
-            if _exists(connection, table, kind="p"):
-                for day in uncovered_days(partitioning.read_partitions(connection, table), days):
-                    work.created += locked_change(connection, partial(_add_missing, connection, table, day))
-                _settle_aside(work, table)
+        tables = [table for table in map(_relation, PARTITIONED_TABLES) if _exists(connection, table, kind="p")]
+        for table in tables:
+            for day in uncovered_days(partitioning.read_partitions(connection, table), days):
+                work.created += locked_change(connection, partial(_add_missing, connection, table, day))
+        # Last, so that rows which cannot be settled leave no table without its days.
+        for table in tables:
+            _settle_aside(work, table)
     except MaintenanceBusyError:
         return work.report(skipped=True)
     report = work.report(skipped=False)

@@ -74,6 +74,15 @@ def test_a_pass_makes_the_days_that_are_missing_and_only_those(on_each_version, 
     assert maintain(on_each_version) == MaintenanceReport()
 
 
+def test_rows_that_cannot_be_settled_leave_no_table_without_its_days(connection, now):
+    connection.execute("CREATE TABLE system_logs_misdated (no_such_row int)")
+
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        maintain(connection, days_ahead=8)
+
+    assert names(connection, "llm_logs")[-1] == f"llm_logs_{now + 8 * DAY:%Y_%m_%d}"
+
+
 def test_a_new_partition_is_like_its_neighbours(on_each_version, now):
     on_each_version.execute(f"ALTER TABLE system_logs_{now + 7 * DAY:%Y_%m_%d} SET (fillfactor = 80)")
     (created, *_) = maintain(on_each_version, days_ahead=8).created
