@@ -17,12 +17,13 @@ import msgspec
 from log_events.columns import INT32_MAX
 from log_events.levels import normalised_level
 from log_events.llm_log import LlmLogEvent
+from log_events.safe_text import clean_text
 from log_events.system_log import SystemLogEvent
 from log_events.wire import LogEvent
 from worker.amounts import are_storable
 from worker.columns import Column, Kind, columns_of
 from worker.json_text import parse_json
-from worker.texts import Truncation, fitted, storable, storable_json
+from worker.texts import Truncation, fitted, storable_json
 from worker.verdicts import Reason, RejectedError
 
 EVENT_TYPES: dict[str, type[LogEvent]] = {"system_log": SystemLogEvent, "llm_log": LlmLogEvent}
@@ -105,7 +106,7 @@ def _level(name: str, value: Any) -> str:
 def _text(column: Column, value: Any, mended: _Mend) -> str:
     if not isinstance(value, str):
         raise _wrong_type(column.name, "a text")
-    text, truncation = fitted(storable(value), column.max_length)
+    text, truncation = fitted(clean_text(value), column.max_length)
     if truncation is not None:
         mended.truncated[column.name] = truncation
     return text

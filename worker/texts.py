@@ -1,16 +1,13 @@
 """Texts as PostgreSQL can hold them: no NUL, no lone surrogate, no longer than their column."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from log_events.columns import MAX_TEXT_BYTES
+from log_events.safe_text import clean_text
 
-REPLACEMENT = "\ufffd"
 CUT_MARK = "…[cut]"
-
-_unstorable = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +18,14 @@ class Truncation:
     sha256: str
 
 
-def storable(text: str) -> str:
-    """*text* with each NUL and each lone surrogate replaced by U+FFFD."""
-    return _unstorable.sub(REPLACEMENT, text)
-
-
 def storable_json(value: Any) -> Any:
     """A JSON value with all its strings and keys made storable."""
     if isinstance(value, str):
-        return storable(value)
+        return clean_text(value)
     if isinstance(value, list):
         return [storable_json(item) for item in value]
     if isinstance(value, dict):
-        return {storable(key): storable_json(item) for key, item in value.items()}
+        return {clean_text(key): storable_json(item) for key, item in value.items()}
     return value
 
 
