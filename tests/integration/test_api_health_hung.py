@@ -203,10 +203,15 @@ def test_a_table_that_somebody_locks_delays_only_what_reads_it(own_stores, own_l
 
 def test_a_healthy_system_is_asked_quickly(client):
     client.get(HEALTH)
-    began = time.monotonic()
-    answer = client.get(HEALTH)
 
-    assert time.monotonic() - began < 0.5
+    def is_quick() -> bool:
+        began = time.monotonic()
+        client.get(HEALTH)
+        return time.monotonic() - began < 0.5
+
+    # A busy machine may be late by itself, time-outs that are waited for would be late each time.
+    wait_until(is_quick, 5)
+    answer = client.get(HEALTH)
     assert list(answer.json()["checks"]) == ALL
     for check in answer.json()["checks"].values():
         assert set(check) == {"status", "value", "unit", "message"}

@@ -247,7 +247,7 @@ def test_pages_come_back_after_the_server_ended_idle_connections(client, stores,
     assert ids(client.get(SYSTEM)) == []
 
     logs.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
         "WHERE application_name = 'headhunter-api' AND datname = current_database()"
     )
 
