@@ -7,6 +7,7 @@ catalog, in the order mark, detach, archive, drop.  Nothing here stops a writer.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from logs_db.detachment import Detached
 
 Work = TypeVar("Work")
+
+_LOGIN: Final = re.compile(r"[^\s/@]+:[^\s/@]+@")
+"""A user and a password before the host of an address, as a store's packages quote it."""
 
 PASS_SECONDS: Final = 20.0
 """After so long a pass begins nothing new; the next one, a minute later, goes on."""
@@ -255,7 +259,8 @@ class _Pass:
             raise
         except Exception as exc:  # noqa: BLE001 - a store's own packages raise what they like at a wrong address
             why = str(exc) if isinstance(exc, NotArchivedError | OSError) else f"{type(exc).__name__}: {exc}"
-            self.obstacles.append(f"{detached.name} is detached and kept, because it is in no archive: {why}")
+            told = _LOGIN.sub("...@", why)
+            self.obstacles.append(f"{detached.name} is detached and kept, because it is in no archive: {told}")
             return False
         if archive is not None:
             retention_states.consent(self.connection, detached.table, detached.until, f"the archive {archive}")

@@ -75,6 +75,8 @@ def test_without_a_bucket_credentials_or_the_right_ones_the_partition_is_kept(re
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", "minio:9000")
         assert "Invalid endpoint: minio:9000" in obstacle(bucket_url)
+        patch.setenv("AWS_ENDPOINT_URL", "me:hush-hush@minio:9000")
+        assert "Invalid endpoint: ...@minio:9000" in obstacle(bucket_url)
     assert "no such bucket" in obstacle("s3://nobody/x") or "bucket does not exist" in obstacle("s3://nobody/x")
     with pytest.raises(ArchiveError, match="bucket"):
         open_store("s3://nobody/x").names("system_logs/")
